@@ -1,0 +1,124 @@
+import { Type, type Static } from 'typebox'
+import { Compile } from 'typebox/compile'
+
+/** Raised when a field changes its meaning. A worker refuses jobs, and a gateway outcomes, of another version. */
+export const protocolVersion = 1
+
+/** What the gateway found in the magic bytes. The worker picks its decoder by it. */
+export const imageTypes = ['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff', 'bmp'] as const
+export type ImageType = typeof imageTypes[number]
+
+/** One image on its way to a worker. */
+export interface Job {
+  /** UUID: 122 random bits, or the hash of an Idempotency-Key. Also the client's `requestId`. */
+  id: string
+  /** Milliseconds from enqueueing within which somebody waits for the answer. */
+  ttlMs: number
+  /** Channel of this one request. */
+  replyTo: string
+  contentType: ImageType
+  /** How often this job was enqueued before: 0 but after data loss in Redis. Counts as deliveries. */
+  attempt: number
+  options: JobOptions
+  /** The bytes as uploaded. */
+  image: Buffer
+}
+
+export interface JobOptions {
+  /** Predictions wanted, 1 to 100. */
+  topK: number
+}
+
+/** Why a job has no predictions. The gateway's error table gives each its HTTP status. */
+export const failureCodes = [
+  'UNDECODABLE_IMAGE', 'UNSUPPORTED_IMAGE', 'TOO_MANY_PIXELS', 'POISONED_IMAGE', 'INFERENCE_FAILED', 'DEADLINE_EXCEEDED'
+] as const
+export type FailureCode = typeof failureCodes[number]
+
+const Timings = Type.Object({
+  queueMs: Type.Number({ description: 'From enqueueing until a worker took the job' }),
+  decodeMs: Type.Number({ description: 'From the bytes to pixels of the model’s size' }),
+  inferMs: Type.Number({ description: 'The whole batch on the engine, waiting for it included' })
+})
+
+const Success = Type.Object({
+  v: Type.Literal(protocolVersion),
+  id: Type.String(),
+  status: Type.Literal('ok'),
+  predictions: Type.Array(Type.Object({ label: Type.String(), probability: Type.Number() })),
+  model: Type.Object({ name: Type.String(), version: Type.String() }),
+  engine: Type.String(),
+  worker: Type.String(),
+  batchSize: Type.Integer(),
+  deliveries: Type.Integer({ description: 'How many workers were given this job, this one included' }),
+  timings: Timings
+})
+
+const Failure = Type.Object({
+  v: Type.Literal(protocolVersion),
+  id: Type.String(),
+  status: Type.Literal('error'),
+  code: Type.Union(failureCodes.map(code => Type.Literal(code))),
+  message: Type.String({ description: 'For the client: says what is wrong with the image, never how the worker is built' }),
+  worker: Type.String(),
+  deliveries: Type.Integer()
+})
+
+export type Timings = Static<typeof Timings>
+export type Success = Static<typeof Success>
+export interface Failure extends Omit<Static<typeof Failure>, 'code'> { code: FailureCode }
+
+/** What became of a job. Stored once and published once; the first one wins. */
+export type Outcome = Success | Failure
+
+const outcomeSchema = Compile(Type.Union([Success, Failure]))
+
+/** The fields of a stream entry in wire order; the image comes last, so that a person can read the start of an entry. */
+export function encodeJob (job: Job): Array<string | Buffer> {
+  return [
+    'v', String(protocolVersion),
+    'id', job.id,
+    'ttl', String(job.ttlMs),
+    're', job.replyTo,
+    'ct', job.contentType,
+    'n', String(job.attempt),
+    'opt', JSON.stringify(job.options),
+    'img', job.image
+  ]
+}
+
+/** Throws an Error that names the field, if the entry was not written by a gateway of this version. */
+export function decodeJob (fields: Record<string, Buffer>): Job {
+  const text = (name: string): string => {
+    const value = fields[name]
+    if (value === undefined) throw new Error(`job without field "${name}"`)
+    // A small Buffer is a slice of the socket's 64 KB chunk and would keep all of it alive.
+    return value.toString()
+  }
+
+  if (text('v') !== String(protocolVersion)) throw new Error(`job of protocol version ${text('v')}, this worker speaks ${protocolVersion}`)
+  const contentType = imageTypes.find(type => type === text('ct'))
+  if (contentType === undefined) throw new Error(`job with unknown image type "${text('ct')}"`)
+  if (fields['img'] === undefined) throw new Error('job without field "img"')
+
+  return {
+    id: text('id'),
+    ttlMs: Number(text('ttl')),
+    replyTo: text('re'),
+    contentType,
+    attempt: Number(text('n')),
+    options: JSON.parse(text('opt')) as JobOptions,
+    image: fields['img']
+  }
+}
+
+export function encodeOutcome (outcome: Outcome): string {
+  return JSON.stringify(outcome)
+}
+
+/** Throws if the text is not an outcome of this protocol version. */
+export function decodeOutcome (text: string): Outcome {
+  const value: unknown = JSON.parse(text)
+  if (!outcomeSchema.Check(value)) throw new Error(`not an outcome of protocol version ${protocolVersion}: ${text.slice(0, 200)}`)
+  return value as Outcome
+}
