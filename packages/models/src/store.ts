@@ -33,7 +33,7 @@ export async function verifyArtifact (model: Model, artifact: Artifact): Promise
 }
 
 async function readLabels (path: string, classes: number): Promise<string[]> {
-  const labels = (await read(path)).split(/\r?\n/).filter(line => line !== '')
+  const labels = (await read(path)).trimEnd().split(/\r?\n/)
   if (labels.length !== classes) throw new ModelError(`${path}: ${labels.length} labels, the manifest says ${classes} classes`)
   return labels
 }

@@ -57,6 +57,9 @@ export const limits = {
   /** The local estimate of Redis' clock is renewed this often: quartz drifts by less than 1 ms in the meantime. */
   clockSyncMs: 10_000,
 
-  /** Entries whose deadline passed this long ago are trimmed by the janitor: nobody can be waiting for them. */
-  strandedMs: 60_000
+  /** The longest deadline a gateway may be set up with. */
+  requestTimeoutMs: 600_000,
+
+  /** Entries older than this are trimmed by the janitor: half as long again as anybody can be waiting. */
+  strandedMs: 900_000
 } as const

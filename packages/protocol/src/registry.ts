@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts'
 import { limits } from './limits.ts'
 import type { ModelKeys } from './names.ts'
 
-export type WorkerState = 'starting' | 'warming' | 'ready' | 'draining'
+export type WorkerState = 'warming' | 'ready' | 'draining'
 
 /** What a worker says of itself, once a second. */
 export interface WorkerReport {
@@ -15,6 +15,8 @@ export interface WorkerReport {
   /** Fitted at warm-up: a batch of n takes a + b·n milliseconds. */
   latency: { aMs: number, bMs: number }
   maxBatch: number
+  /** Images a second it can do: measured where it was kept busy, else fitted. */
+  ratePerSecond: number
   /** Jobs it holds now. */
   held: number
   /** Jobs finished since it started: the sign of progress. */

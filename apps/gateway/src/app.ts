@@ -1,0 +1,141 @@
+import bearerAuth from '@fastify/bearer-auth'
+import multipart from '@fastify/multipart'
+import rateLimit from '@fastify/rate-limit'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, type onRequestHookHandler } from 'fastify'
+import type { Outcome } from '@streamsight/protocol'
+import type { Logger } from '@streamsight/service'
+import { createAdmission } from './admission.ts'
+import { createBroker } from './broker.ts'
+import type { Config } from './config.ts'
+import { ApiError, errorBody, toApiError } from './errors.ts'
+import { createFleet } from './fleet.ts'
+import { createHealth, type Health } from './health.ts'
+import { createMetrics } from './metrics.ts'
+import { createPredict, maxBodyBytes, predictSchema, requestIdOf } from './predict.ts'
+import { logRequest } from './request-log.ts'
+import { maxParts } from './upload.ts'
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** What became of the job, for the log. */
+    outcome: Outcome | undefined
+    /** Why it failed, for the log. */
+    failure: ApiError | undefined
+  }
+}
+
+/** Time to receive a whole request: ten megabytes over a poor mobile connection. */
+const receiveTimeoutMs = 60_000
+
+export type App = Awaited<ReturnType<typeof buildApp>>
+
+/** The gateway, ready to listen. Connects to Redis on its own and works as soon as it is there. */
+export async function buildApp ({ config, log }: { config: Config, log: Logger }) {
+  const broker = createBroker({ url: config.REDIS_URL, prefix: config.REDIS_PREFIX, model: config.MODEL, log })
+  const fleet = createFleet({ broker, requestTimeoutMs: config.REQUEST_TIMEOUT_MS, maxQueueDepth: config.MAX_QUEUE_DEPTH })
+  const admission = createAdmission({ maxRequests: config.MAX_IN_FLIGHT, maxBytes: config.MAX_IN_FLIGHT_BYTES })
+  const metrics = createMetrics({ broker, fleet, admission })
+  let closing = false
+  const isClosing = () => closing
+  const health = createHealth({ broker, fleet, isClosing })
+  const logger: FastifyBaseLogger = log
+  const { admit, predict } = createPredict({ config, broker, fleet, admission, metrics, isClosing })
+
+  const app = Fastify({
+    loggerInstance: logger,
+    disableRequestLogging: true,
+    genReqId: requestIdOf,
+    requestTimeout: receiveTimeoutMs,
+    bodyLimit: config.MAX_IMAGE_BYTES,
+    // The hook below answers in our own words while open requests finish.
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => sendError(error, request as FastifyRequest, reply as FastifyReply),
+    clientErrorHandler (error, socket) {
+      if (!socket.writable) return
+      const body = JSON.stringify(errorBody({ code: 'MALFORMED_REQUEST', message: `Not a valid HTTP request (${error.code})` }, 'none'))
+      socket.end(`HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
+    }
+  })
+  app.decorateReply('outcome', undefined)
+  app.decorateReply('failure', undefined)
+  app.setErrorHandler(sendError)
+  app.setNotFoundHandler((request, reply) => sendError(new ApiError('NOT_FOUND'), request, reply))
+  app.addHook('onRequest', async (request, reply) => { reply.header('x-request-id', request.id) })
+  app.addHook('onResponse', async (request, reply) => logRequest({ request, reply, metrics }))
+  app.addHook('preClose', async () => { closing = true })
+  app.addHook('onClose', async () => {
+    fleet.stop()
+    await broker.close()
+  })
+
+  await app.register(swagger, { openapi: { info: { title: 'Streamsight', version: '0.1.0', description: 'Image classification' } } })
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+  await app.register(multipart, {
+    // A client library may leave the file name out; the field's name is what counts.
+    isPartAFile: fieldName => fieldName === 'image',
+    limits: { fileSize: config.MAX_IMAGE_BYTES, parts: maxParts, fieldSize: 65_536 },
+    throwFileSizeLimit: false
+  })
+  app.removeContentTypeParser(['application/json', 'text/plain'])
+  app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: maxBodyBytes(config.MAX_IMAGE_BYTES) }, (_request, body, done) => {
+    try {
+      done(null, JSON.parse(body as string))
+    } catch (cause) {
+      done(new ApiError('MALFORMED_REQUEST', { message: 'The body is not JSON', cause }))
+    }
+  })
+  // Anything else is an image until its first bytes say otherwise: `curl --data-binary` claims to send a form.
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+
+  app.post('/predict', { schema: predictSchema, onRequest: [...await guards(), admit] }, predict)
+  app.get('/models', { schema: { summary: 'What is served, and by how many workers' } }, async () => ({ models: models() }))
+  app.get('/health/live', { schema: { summary: 'Red when a restart would help' } }, async (_request, reply) => answer(reply, health.live()))
+  app.get('/health/ready', { schema: { summary: 'Red when requests should go elsewhere' } }, async (_request, reply) => answer(reply, health.ready()))
+  app.get('/health/startup', { schema: { summary: 'Red until it has been ready once' } }, async (_request, reply) => answer(reply, health.startup()))
+  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.read()))
+
+  broker.start()
+  fleet.start()
+  return app
+
+  /** Who may ask, and how often: before anything is read. */
+  async function guards (): Promise<onRequestHookHandler[]> {
+    const keys = config.API_KEYS.split(',').map(key => key.trim()).filter(key => key !== '')
+    await app.register(bearerAuth, { keys, addHook: false, verifyErrorLogLevel: 'debug' })
+    await app.register(rateLimit, { global: false })
+    const limit = {
+      max: config.RATE_LIMIT_PER_MINUTE,
+      timeWindow: 60_000,
+      keyGenerator: (request: FastifyRequest) => request.headers.authorization ?? request.ip,
+      errorResponseBuilder: (_request: FastifyRequest, { ttl }: { ttl: number }) => new ApiError('RATE_LIMITED', { retryAfterS: Math.ceil(ttl / 1_000) })
+    }
+    const hooks: onRequestHookHandler[] = []
+    if (keys.length > 0 && app.verifyBearerAuth) hooks.push(app.verifyBearerAuth)
+    if (config.RATE_LIMIT_PER_MINUTE > 0) hooks.push(app.rateLimit(limit))
+    return hooks
+  }
+
+  function models () {
+    const served = new Map<string, { name: string, version: string, classes: number, input: { width: number, height: number }, engines: string[], workers: number }>()
+    for (const { model, engine } of fleet.ready()) {
+      const entry = served.get(model.version) ?? { name: model.name, version: model.version, classes: model.classes, input: { width: model.width, height: model.height }, engines: [], workers: 0 }
+      entry.workers++
+      if (!entry.engines.includes(engine)) entry.engines.push(engine)
+      served.set(model.version, entry)
+    }
+    return [...served.values()]
+  }
+}
+
+function answer (reply: FastifyReply, { ok, reasons }: Health) {
+  return reply.code(ok ? 200 : 503).send({ status: ok ? 'ok' : 'unavailable', reasons })
+}
+
+function sendError (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const error = toApiError(thrown)
+  reply.failure = error
+  if (error.retryAfterS !== undefined) reply.header('retry-after', error.retryAfterS)
+  return reply.code(error.statusCode).send(errorBody(error, request.id))
+}

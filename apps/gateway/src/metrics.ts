@@ -1,0 +1,47 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { Timings } from '@streamsight/protocol'
+import type { Admission } from './admission.ts'
+import type { Broker } from './broker.ts'
+import type { Fleet } from './fleet.ts'
+
+const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+/** What Prometheus sees of a gateway. One registry for each gateway, so that several can live in one process. */
+export function createMetrics ({ broker, fleet, admission }: { broker: Broker, fleet: Fleet, admission: Admission }) {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  const requests = new Counter({ name: 'streamsight_requests_total', help: 'Requests answered', labelNames: ['route', 'status', 'code'], registers })
+  const duration = new Histogram({ name: 'streamsight_request_seconds', help: 'From the first byte to the answer', labelNames: ['route'], buckets: seconds, registers })
+  const stage = new Histogram({ name: 'streamsight_stage_seconds', help: 'Where a classified image spent its time', labelNames: ['stage'], buckets: seconds, registers })
+
+  gauge('streamsight_open_requests', 'Requests waiting for a worker', () => broker.open)
+  gauge('streamsight_reply_channels', 'Channels listened to', () => broker.listeners)
+  gauge('streamsight_held_bytes', 'Bytes of request bodies held', () => admission.bytes)
+  gauge('streamsight_queue_depth', 'Jobs on the stream', () => fleet.depth)
+  gauge('streamsight_workers_ready', 'Warm workers seen lately', () => fleet.ready().length)
+  gauge('streamsight_fleet_images_per_second', 'What the ready workers can do together', () => fleet.ratePerSecond())
+
+  return {
+    contentType: registry.contentType,
+    read: (): Promise<string> => registry.metrics(),
+
+    request ({ route, status, code, ms }: { route: string, status: number, code: string, ms: number }): void {
+      requests.inc({ route, status, code })
+      duration.observe({ route }, ms / 1_000)
+    },
+
+    stages ({ queueMs, decodeMs, inferMs }: Timings): void {
+      stage.observe({ stage: 'queue' }, queueMs / 1_000)
+      stage.observe({ stage: 'decode' }, decodeMs / 1_000)
+      stage.observe({ stage: 'infer' }, inferMs / 1_000)
+    }
+  }
+
+  function gauge (name: string, help: string, value: () => number): void {
+    // oxlint-disable-next-line no-new -- a gauge registers itself
+    new Gauge({ name, help, registers, collect () { this.set(value()) } })
+  }
+}
+
+export type Metrics = ReturnType<typeof createMetrics>

@@ -1,0 +1,111 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type, type Static } from 'typebox'
+import type { Outcome, Success } from '@streamsight/protocol'
+import type { Admission } from './admission.ts'
+import type { Broker } from './broker.ts'
+import type { Config } from './config.ts'
+import { ApiError } from './errors.ts'
+import type { Fleet } from './fleet.ts'
+import type { Metrics } from './metrics.ts'
+import { readUpload, tooLarge } from './upload.ts'
+
+export interface PredictDependencies { config: Config, broker: Broker, fleet: Fleet, admission: Admission, metrics: Metrics, isClosing: () => boolean }
+
+const Query = Type.Object({
+  topK: Type.Integer({ default: 5, minimum: 1, maximum: 100, description: 'Predictions wanted' }),
+  model: Type.Optional(Type.String({ description: 'Model to ask; the default one if left out' }))
+})
+
+const Answer = Type.Object({
+  success: Type.Literal(true),
+  predictions: Type.Array(Type.Object({
+    label: Type.String(),
+    probability: Type.Number({ description: '0 to 1' })
+  }), { description: 'Best first' }),
+  requestId: Type.String(),
+  model: Type.Object({ name: Type.String(), version: Type.String() })
+})
+
+export const predictSchema = {
+  summary: 'Classify an image',
+  description: 'Send the image as multipart field `image`, as raw body, or as JSON `{"image": "<base64 or data URL>"}`.',
+  querystring: Query,
+  response: { 200: Answer }
+}
+
+/** A multipart form around an image, and the base64 of JSON, need more bytes than the image itself. */
+const formBytes = 65_536
+
+/** POST /predict: the hook that decides before the body is read, and the handler. */
+export function createPredict ({ config, broker, fleet, admission, metrics, isClosing }: PredictDependencies) {
+  const limits = { maxBytes: config.MAX_IMAGE_BYTES, maxPixels: config.MAX_IMAGE_PIXELS }
+
+  return {
+    /** Refuses what can't be answered before its body is read, and holds a place for what can. */
+    async admit (request: FastifyRequest, reply: FastifyReply): Promise<void> {
+      if (isClosing()) throw new ApiError('SHUTTING_DOWN')
+      const { model } = request.query as Static<typeof Query>
+      if (model !== undefined && model !== config.MODEL) throw new ApiError('MODEL_NOT_FOUND', { message: `Model "${model}" is not served here` })
+      if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
+      if (!fleet.isStaffed()) throw new ApiError('NO_WORKERS', { retryAfterS: 5 })
+      const declared = Number(request.headers['content-length'] ?? config.MAX_IMAGE_BYTES)
+      if (declared > maxBodyBytes(config.MAX_IMAGE_BYTES)) throw tooLarge(config.MAX_IMAGE_BYTES)
+      const leave = admission.enter(declared, fleet.retryAfterS())
+      reply.raw.once('close', leave)
+    },
+
+    async predict (request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof Answer>> {
+      const startedMs = performance.now()
+      const { image, contentType } = await readUpload(request, limits)
+      const { topK } = request.query as Static<typeof Query>
+      const order = { id: request.id, image, contentType, topK, timeoutMs: config.REQUEST_TIMEOUT_MS, maxDepth: fleet.maxDepth() }
+      const outcome = await broker.classify(order, clientGone(reply)).catch(withRetryAfter)
+      reply.outcome = outcome
+      const success = successOf(outcome)
+      metrics.stages(success.timings)
+      reply.header('server-timing', serverTiming(success, performance.now() - startedMs))
+      return { success: true, predictions: success.predictions, requestId: request.id, model: success.model }
+    }
+  }
+
+  function withRetryAfter (error: unknown): never {
+    if (error instanceof ApiError && error.code === 'OVERLOADED') throw new ApiError('OVERLOADED', { message: error.message, retryAfterS: fleet.retryAfterS(), cause: error.cause })
+    throw error
+  }
+}
+
+/** The largest body that can hold an image of `maxImageBytes`: base64 makes three bytes four. */
+export function maxBodyBytes (maxImageBytes: number): number {
+  return Math.ceil(maxImageBytes / 3) * 4 + formBytes
+}
+
+/**
+ * The id of a request, which is also its job's: random, or the same for the same Idempotency-Key of the same client, so
+ * that a retry finds the first attempt's outcome.
+ */
+export function requestIdOf ({ headers }: Pick<IncomingMessage, 'headers'>): string {
+  const key = headers['idempotency-key']
+  if (typeof key !== 'string' || key === '') return randomUUID()
+  const digest = createHash('sha256').update(`${headers.authorization ?? ''}\n${key}`).digest('hex')
+  return `${digest.slice(0, 8)}-${digest.slice(8, 12)}-8${digest.slice(13, 16)}-8${digest.slice(17, 20)}-${digest.slice(20, 32)}`
+}
+
+function successOf (outcome: Outcome): Success {
+  if (outcome.status === 'ok') return outcome
+  throw new ApiError(outcome.code, { message: outcome.message })
+}
+
+/** Aborts when the client hangs up before it was answered. Fastify's own `request.signal` fires as soon as a body was read. */
+function clientGone (reply: FastifyReply): AbortSignal {
+  const controller = new AbortController()
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) controller.abort(new Error('the client left'))
+  })
+  return controller.signal
+}
+
+function serverTiming ({ timings }: Success, totalMs: number): string {
+  return `queue;dur=${timings.queueMs}, decode;dur=${timings.decodeMs}, infer;dur=${timings.inferMs}, total;dur=${totalMs.toFixed(1)}`
+}

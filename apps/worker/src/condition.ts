@@ -1,0 +1,17 @@
+/** Lets one part of a program wait for what another does, without looking again and again. */
+export function createCondition () {
+  let waiting: Array<() => void> = []
+
+  return {
+    /** Resolves once `holds` is true; asked again at each `changed`. */
+    async until (holds: () => boolean): Promise<void> {
+      while (!holds()) await new Promise<void>(resolve => waiting.push(resolve))
+    },
+
+    changed (): void {
+      const woken = waiting
+      waiting = []
+      for (const wake of woken) wake()
+    }
+  }
+}

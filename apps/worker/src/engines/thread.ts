@@ -1,0 +1,38 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Artifact, Model } from '@streamsight/models'
+import type { EngineName } from '../engine.ts'
+import { chooseEngine, type ChooseOptions, type Rejected } from './choose.ts'
+
+/** What crosses between the worker's main thread and the engine's. Buffers are transferred, never copied. */
+export type Request = { id: number, input: Float32Array<ArrayBuffer>, batchSize: number }
+export type Reply =
+  | { type: 'ready', name: EngineName, layout: Artifact['layout'], rejected: Rejected[] }
+  | { type: 'unavailable', reason: string }
+  | { type: 'scores', id: number, scores: Float32Array<ArrayBuffer> }
+  | { type: 'failed', id: number, reason: string }
+
+export type ThreadData = ChooseOptions & { model: Model }
+
+/** The thread in which the engine blocks, so that the worker's event loop does not. */
+async function main (): Promise<void> {
+  const port = parentPort
+  if (port === null) throw new Error('runs only as a worker thread')
+  const post = (reply: Reply, transfer: ArrayBuffer[] = []) => port.postMessage(reply, transfer)
+
+  try {
+    const { engine, name, artifact, rejected } = await chooseEngine(workerData as ThreadData)
+    port.on('message', async ({ id, input, batchSize }: Request) => {
+      try {
+        const scores = new Float32Array(await engine.run(input, batchSize))
+        post({ type: 'scores', id, scores }, [scores.buffer])
+      } catch (error) {
+        post({ type: 'failed', id, reason: String(error) })
+      }
+    })
+    post({ type: 'ready', name, layout: artifact.layout, rejected })
+  } catch (error) {
+    post({ type: 'unavailable', reason: (error as Error).message })
+  }
+}
+
+await main()

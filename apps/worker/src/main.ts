@@ -1,0 +1,35 @@
+import closeWithGrace from 'close-with-grace'
+import { ConfigError, createLogger, loadConfig, watchEventLoop } from '@streamsight/service'
+import { configSchema } from './config.ts'
+import { startWorker } from './worker.ts'
+
+async function main (): Promise<void> {
+  const config = loadConfig(configSchema, process.env)
+  const log = createLogger({ name: 'worker', level: config.LOG_LEVEL, pretty: process.stdout.isTTY })
+  const eventLoop = watchEventLoop()
+  log.info({ event: 'start', model: config.MODEL, engine: config.ENGINE, slot: config.WORKER_SLOT, pid: process.pid }, 'Starting')
+
+  const starting = startWorker({
+    config,
+    log,
+    onWedged (what) {
+      log.fatal({ event: 'wedged', what }, 'Ending this process: it hangs')
+      process.exit(1)
+    }
+  })
+  closeWithGrace({ delay: 30_000, logger: false }, async ({ signal, err }) => {
+    if (err) log.fatal({ event: 'crash', err }, 'Unexpected error')
+    const worker = await starting.catch(() => undefined)
+    await worker?.stop()
+    eventLoop.stop()
+    log.info({ event: 'stop', signal, eventLoopDelay: eventLoop.summary() }, 'Stopped')
+  })
+  await starting
+}
+
+try {
+  await main()
+} catch (error) {
+  console.error(error instanceof ConfigError ? error.message : `worker: ${(error as Error).message}`)
+  process.exit(1)
+}

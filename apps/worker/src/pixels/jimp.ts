@@ -1,0 +1,37 @@
+import { Piscina } from 'piscina'
+import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decode.ts'
+import type { Decoded, Task } from './jimp-thread.ts'
+
+/** The formats that jimp reads. */
+const readable = new Set(['jpeg', 'png', 'gif', 'tiff', 'bmp'])
+
+/** jimp, in threads of its own: it is plain JavaScript, and a 12-megapixel picture takes it a second. */
+export function createJimpDecoder ({ input, maxPixels }: DecoderOptions): Decoder {
+  const pool = new Piscina<Task, Decoded>({
+    filename: new URL('./jimp-thread.js', import.meta.url).href,
+    minThreads: 0,
+    maxThreads: 2,
+    idleTimeout: 30_000
+  })
+
+  return {
+    name: 'jimp',
+    async decode (image, type) {
+      if (!readable.has(type)) throw new DecodeError('UNSUPPORTED_IMAGE', `This server is set up without a ${type} decoder`)
+      // A copy, because the buffer moves to the thread and this one is part of a larger reply.
+      const bytes = new Uint8Array(image)
+      const signal = AbortSignal.timeout(decodeTimeoutMs)
+      const decoded = await pool.run({ bytes, type, input, maxPixels }, { transferList: [bytes.buffer], signal }).catch((error: Error) => {
+        if (error.name === 'AbortError') return failed('UNDECODABLE_IMAGE', `The image took longer than ${decodeTimeoutMs / 1_000} s to decode`)
+        throw error
+      })
+      if ('code' in decoded) throw new DecodeError(decoded.code, decoded.message)
+      return decoded.rgb
+    },
+    close: () => pool.destroy()
+  }
+}
+
+function failed (code: 'UNDECODABLE_IMAGE', message: string): Decoded {
+  return { code, message }
+}

@@ -1,0 +1,173 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isStreamGone, limits, protocolVersion, type Clock, type Consumer, type Delivery, type Outcome, type Pending } from '@streamsight/protocol'
+import type { Logger } from '@streamsight/service'
+import type { Pipeline } from './pipeline.ts'
+import type { Rate } from './rate.ts'
+
+export interface ServeOptions {
+  name: string
+  consumer: Consumer
+  pipeline: Pipeline
+  rate: Rate
+  clock: Clock
+  maxDeliveries: number
+  log: Logger
+}
+
+/** Sizes of the latest jobs from which the next read's byte budget is estimated. */
+const sampleSize = 100
+
+/**
+ * The loop that takes jobs: what this worker was given before and may not know of, what others let lie, then what is new.
+ * It never ends but by `drain`; whatever Redis answers, it makes itself sure again of what it holds and goes on.
+ */
+export function serve ({ name, consumer, pipeline, rate, clock, maxDeliveries, log }: ServeOptions) {
+  const sizes: number[] = []
+  let draining = false
+  let unsure = true
+  let nextReapMs = 0
+  let failing = false
+
+  const ended = loop()
+  const stopRenewing = every(limits.leaseMs / 5, renewLeases)
+
+  return {
+    /** An entry may have been delivered into a connection that died: look at what is pending under our name. */
+    recover (): void { unsure = true },
+
+    /** Takes nothing new, finishes the batch on the engine and hands back what has not started. */
+    async drain (): Promise<void> {
+      draining = true
+      await ended
+      const unstarted = pipeline.takeUnstarted()
+      await Promise.allSettled(unstarted.map(delivery => consumer.handBack(delivery)))
+      log.info({ event: 'drain', handedBack: unstarted.length, held: pipeline.held }, 'Draining')
+      await pipeline.untilIdle()
+      stopRenewing()
+    }
+  }
+
+  async function loop (): Promise<void> {
+    while (!draining) {
+      try {
+        if (unsure) await recoverOwn()
+        if (performance.now() >= nextReapMs) await reap()
+        await takeNew()
+        failing = false
+      } catch (error) {
+        await regain(error)
+      }
+    }
+  }
+
+  async function takeNew (): Promise<void> {
+    if (pipeline.room() < 1) rate.waited()
+    await pipeline.untilRoom()
+    const deliveries = await consumer.read(Math.min(pipeline.room(), withinBytes()), reportUnreadable)
+    for (const delivery of deliveries) {
+      sizes.push(delivery.job.image.length)
+      pipeline.take(delivery)
+    }
+    sizes.splice(0, sizes.length - sampleSize)
+  }
+
+  /** How many images of the size at the 95th percentile fit into one read. */
+  function withinBytes (): number {
+    const sorted = sizes.toSorted((a, b) => a - b)
+    const p95 = sorted[Math.floor(sorted.length * 0.95)] ?? 1
+    return Math.max(1, Math.floor(limits.readBytes / p95))
+  }
+
+  /** What was delivered to this name and is not in hand: to its former life, or into a connection that died. */
+  async function recoverOwn (): Promise<void> {
+    unsure = false
+    await consumer.ensureGroup()
+    const pending = await consumer.pending({ idleMs: 0, mine: true, count: 1_000 })
+    await takeOver(pending, 0)
+  }
+
+  /** What another worker took and shows no sign of life for. Jittered, so that the workers of a fleet take turns. */
+  async function reap (): Promise<void> {
+    nextReapMs = performance.now() + limits.reaperIntervalMs * (0.75 + Math.random() / 2)
+    await takeOver(await consumer.pending({ idleMs: limits.leaseMs, count: 16 }), limits.leaseMs)
+  }
+
+  /**
+   * Redelivered jobs run one at a time with nothing else in hand: should one of them end this process, it takes no
+   * neighbour with it, and none is counted as delivered that was not tried.
+   */
+  async function takeOver (pending: Pending[], idleMs: number): Promise<void> {
+    for (const entry of pending.filter(({ entry }) => !pipeline.holds(entry))) {
+      if (draining) return
+      await pipeline.untilIdle()
+      const delivery = await consumer.claim(entry, idleMs)
+      if (delivery === undefined) continue
+      log.warn({ event: 'redelivery', requestId: delivery.job.id, deliveries: delivery.deliveries, from: entry.consumer, idleMs: entry.idleMs }, 'Took over a job')
+      if (delivery.deliveries > maxDeliveries) await bury(delivery)
+      else pipeline.take(delivery)
+      await pipeline.untilIdle()
+    }
+  }
+
+  async function bury (delivery: Delivery): Promise<void> {
+    const { job } = delivery
+    const deliveries = delivery.deliveries - 1
+    const outcome: Outcome = {
+      v: protocolVersion,
+      id: job.id,
+      status: 'error',
+      code: 'POISONED_IMAGE',
+      message: `The image was given to ${deliveries} workers and none of them survived it`,
+      worker: name,
+      deliveries
+    }
+    await consumer.finish(delivery, outcome, {
+      id: job.id,
+      code: outcome.code,
+      error: outcome.message,
+      deliveries,
+      contentType: job.contentType,
+      bytes: job.image.length,
+      sha256: createHash('sha256').update(job.image).digest('hex'),
+      worker: name
+    })
+    log.error({ event: 'dead-letter', requestId: job.id, deliveries }, 'Gave up on a job')
+  }
+
+  async function regain (error: unknown): Promise<void> {
+    unsure = true
+    if (isStreamGone(error)) {
+      log.warn({ event: 'stream-gone', reason: String(error) }, 'The stream was wiped; making it again')
+      return
+    }
+    // One line for an outage. The client reconnects by itself.
+    if (!failing) log.warn({ event: 'read-failed', reason: String(error) }, 'Could not read jobs, trying again')
+    failing = true
+    await sleep(100 + Math.random() * 100)
+  }
+
+  async function renewLeases (): Promise<void> {
+    const entries = pipeline.entries()
+    if (entries.length > 0) await consumer.renew(entries)
+  }
+
+  function reportUnreadable (entry: string, error: unknown): void {
+    log.error({ event: 'unreadable-job', entry, ageMs: Math.round(clock.now() - Number(entry.split('-')[0])), reason: String(error) }, 'Ignored a job that no worker of this version can read')
+  }
+}
+
+/** Calls `task` again and again with `ms` between, until the returned function is called. What fails is tried the next time. */
+export function every (ms: number, task: () => Promise<void>): () => void {
+  let timer = setTimeout(tick, ms)
+  let stopped = false
+  return () => {
+    stopped = true
+    clearTimeout(timer)
+  }
+
+  async function tick (): Promise<void> {
+    await task().catch(() => {})
+    if (!stopped) timer = setTimeout(tick, ms)
+  }
+}

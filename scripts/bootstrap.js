@@ -1,0 +1,78 @@
+/**
+ * Brings a bare clone to where the system can run: npm packages, the build. Uses nothing but Node, because nothing else is
+ * there yet.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+/** Something the person at the terminal has to do; shown as one line. */
+export class BootstrapError extends Error {}
+
+/** @param {string} message */
+export function say (message) {
+  console.log(`streamsight: ${message}`)
+}
+
+export function assertNode () {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  if (major < 20 || (major === 20 && minor < 19) || major > 22) {
+    throw new BootstrapError(`Node ${process.versions.node} is not supported: install Node 20.19 or newer, below 23`)
+  }
+}
+
+/** Installs the npm packages if they are missing or not those of package-lock.json. */
+export async function installPackages () {
+  const stamp = join(root, 'node_modules', '.streamsight-lock')
+  const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+
+  say('installing npm packages, about a minute …')
+  // ONNX Runtime's installer would download CUDA libraries, and fail the whole installation where it can't.
+  await runQuietly('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { ONNXRUNTIME_NODE_INSTALL: 'skip' })
+  if (hasNvidiaGpu()) await fetchCudaLibraries()
+  writeFileSync(stamp, wanted)
+}
+
+/** Compiles what changed. */
+export async function build () {
+  say('building …')
+  await runQuietly(process.execPath, [join(root, 'node_modules', 'turbo', 'bin', 'turbo'), 'run', 'build', '--output-logs=errors-only', '--ui=stream'], { TURBO_TELEMETRY_DISABLED: '1' })
+}
+
+function hasNvidiaGpu () {
+  return spawnSync('nvidia-smi', ['-L'], { stdio: 'ignore' }).status === 0
+}
+
+async function fetchCudaLibraries () {
+  say('NVIDIA GPU found: fetching ONNX Runtime’s CUDA libraries …')
+  try {
+    await runQuietly(process.execPath, [join(root, 'node_modules', 'onnxruntime-node', 'script', 'install.js'), '--onnxruntime-node-install=cuda12'])
+  } catch {
+    say('the CUDA libraries could not be fetched; ONNX Runtime will use WebGPU or the CPU')
+  }
+}
+
+/**
+ * Runs a command without its chatter; what it said is shown if it fails. A dot a second shows that it is alive.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {Record<string, string>} [env]
+ */
+export async function runQuietly (command, args, env = {}) {
+  const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  child.stdout.on('data', chunk => { output += chunk })
+  child.stderr.on('data', chunk => { output += chunk })
+  const dots = setInterval(() => { if (process.stdout.isTTY) process.stdout.write('.') }, 1_000)
+  const code = await new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', resolve)
+  }).finally(() => clearInterval(dots))
+  if (process.stdout.isTTY) process.stdout.write('\r')
+  if (code !== 0) throw new BootstrapError(`"${[command.split('/').pop(), ...args].join(' ')}" failed:\n${output.trim()}`)
+}

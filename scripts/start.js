@@ -1,0 +1,108 @@
+/** `npm start`: from a bare clone to a system that answers. */
+import { existsSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BootstrapError, assertNode, build, installPackages, root, say } from './bootstrap.js'
+import { ensureRedis, freePort, redisArgs } from './redis.js'
+import { createSupervisor } from './supervisor.js'
+
+/** Loading and warming a large model may take this long. */
+const readyTimeoutMs = 180_000
+
+async function main () {
+  assertNode()
+  const envFile = join(root, '.env')
+  if (existsSync(envFile)) process.loadEnvFile(envFile)
+  const port = number('PORT', 5_000)
+  const workers = number('WORKERS', 1)
+  await assertFree(port)
+  await installPackages()
+  const redis = process.env['REDIS_URL'] ? undefined : await ensureRedis()
+  await build()
+
+  const supervisor = createSupervisor((program, code) => {
+    say(`${program.name} ended with code ${code} before the system was ready`)
+    void stop(1)
+  })
+  let stopping = false
+  process.on('SIGINT', () => stop(0))
+  process.on('SIGTERM', () => stop(0))
+
+  const env = { ...(redis ? { REDIS_URL: await startRedis(redis) } : {}), PORT: String(port) }
+  supervisor.start({ name: 'gateway', command: process.execPath, args: ['apps/gateway/dist/main.js'], env, cwd: root })
+  for (let slot = 1; slot <= workers; slot++) {
+    supervisor.start({ name: `worker-${slot}`, command: process.execPath, args: ['apps/worker/dist/main.js'], env: { ...env, WORKER_SLOT: String(slot) }, cwd: root })
+  }
+  await untilReady()
+  supervisor.settle()
+  say(`ready with ${workers} worker${workers === 1 ? '' : 's'}. Try:\n\n  curl -X POST http://localhost:${port}/predict -F 'image=@test/fixtures/ship.jpg'\n`)
+
+  /** @param {string} program */
+  async function startRedis (program) {
+    const redisPort = await freePort()
+    say(`starting ${program} on port ${redisPort} (in memory only; set REDIS_URL to use your own)`)
+    supervisor.start({ name: 'redis', command: program, args: redisArgs({ port: redisPort, maxMemoryMb: number('REDIS_MAX_MEMORY_MB', 1_024) }), cwd: root })
+    return `redis://127.0.0.1:${redisPort}`
+  }
+
+  async function untilReady () {
+    say('waiting for the model to load and warm up …')
+    const deadline = performance.now() + readyTimeoutMs
+    for (;;) {
+      if (stopping) return await new Promise(() => {})
+      const response = await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined)
+      if (response?.status === 200) return
+      if (performance.now() > deadline) {
+        const { reasons = ['the gateway does not answer'] } = await response?.json().catch(() => ({})) ?? {}
+        throw new BootstrapError(`not ready after ${readyTimeoutMs / 1_000} s: ${reasons.join(', ')}`)
+      }
+      await sleep(200)
+    }
+  }
+
+  /**
+   * The gateway first, so that what it has accepted is still answered.
+   * @param {number} code
+   */
+  async function stop (code) {
+    if (stopping) return
+    stopping = true
+    say('stopping …')
+    await supervisor.stop([['gateway'], ['worker-*'], ['redis']], number('REQUEST_TIMEOUT_MS', 30_000) + 10_000)
+    process.exit(code)
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {number} fallback
+ */
+function number (name, fallback) {
+  const text = process.env[name]
+  if (text === undefined || text === '') return fallback
+  if (!/^\d+$/.test(text)) throw new BootstrapError(`${name}="${text}" is not a whole number`)
+  return Number(text)
+}
+
+/** @param {number} port */
+async function assertFree (port) {
+  const server = createServer()
+  server.listen(port)
+  try {
+    await once(server, 'listening')
+  } catch {
+    throw new BootstrapError(`port ${port} is in use: stop what listens there, or set PORT`)
+  }
+  server.close()
+  await once(server, 'close')
+}
+
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof BootstrapError)) throw error
+  say(error.message)
+  process.exit(1)
+}

@@ -1,0 +1,74 @@
+/** Keeps a set of processes alive: starts them again, with growing pauses, when they end by themselves. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { say } from './bootstrap.js'
+
+/** A process that lives this long is taken for healthy: its next pause is short again. */
+const healthyMs = 10_000
+const firstPauseMs = 100
+const longestPauseMs = 10_000
+
+/**
+ * @typedef {{ name: string, command: string, args: string[], env?: Record<string, string | undefined>, cwd: string }} Program
+ * @param {(program: Program, code: number | null) => void} onFirstDeath called instead of a restart when a process ends before `settled`
+ */
+export function createSupervisor (onFirstDeath) {
+  /** @type {Map<string, import('node:child_process').ChildProcess>} */
+  const children = new Map()
+  let settled = false
+  let stopping = false
+
+  return { start, stop, settle: () => { settled = true } }
+
+  /** @param {Program} program */
+  function start (program, pauseMs = firstPauseMs) {
+    const startedMs = performance.now()
+    // A process group of its own: Ctrl-C reaches only us, and we stop things in order.
+    const child = spawn(program.command, program.args, { cwd: program.cwd, env: { ...process.env, ...program.env }, stdio: ['ignore', 'inherit', 'inherit'], detached: true })
+    children.set(program.name, child)
+    child.once('error', error => say(`${program.name}: ${error.message}`))
+    child.once('close', async (code, signal) => {
+      if (stopping) return
+      if (!settled) return onFirstDeath(program, code)
+      const nextMs = performance.now() - startedMs > healthyMs ? firstPauseMs : pauseMs
+      say(`${program.name} ended (${signal ?? `code ${code}`}), starting it again in ${nextMs} ms`)
+      await sleep(nextMs)
+      if (!stopping) start(program, Math.min(2 * nextMs, longestPauseMs))
+    })
+  }
+
+  /**
+   * Ends the processes in the given order, each group at once, and those that don't listen by force.
+   * @param {string[][]} groups names; `*` at the end matches any ending
+   * @param {number} patienceMs
+   */
+  async function stop (groups, patienceMs) {
+    stopping = true
+    for (const names of groups) {
+      const group = [...children].filter(([name]) => names.some(pattern => matches(pattern, name))).map(([, child]) => child)
+      await Promise.all(group.map(child => end(child, patienceMs)))
+    }
+  }
+}
+
+/**
+ * @param {string} pattern
+ * @param {string} name
+ */
+function matches (pattern, name) {
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
+}
+
+/**
+ * @param {import('node:child_process').ChildProcess} child
+ * @param {number} patienceMs
+ */
+async function end (child, patienceMs) {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  const ended = once(child, 'exit')
+  child.kill('SIGTERM')
+  const force = setTimeout(() => child.kill('SIGKILL'), patienceMs)
+  await ended
+  clearTimeout(force)
+}
