@@ -43,7 +43,7 @@ async function main () {
   async function startRedis (program) {
     const redisPort = await freePort()
     say(`starting ${program} on port ${redisPort} (in memory only; set REDIS_URL to use your own)`)
-    supervisor.start({ name: 'redis', command: program, args: redisArgs({ port: redisPort, maxMemoryMb: number('REDIS_MAX_MEMORY_MB', 1_024) }), cwd: root })
+    supervisor.start({ name: 'redis', command: program, args: redisArgs({ port: redisPort, maxMemoryMb: number('REDIS_MAX_MEMORY_MB', 1_024) }), cwd: root, quiet: true })
     return `redis://127.0.0.1:${redisPort}`
   }
 
@@ -55,7 +55,7 @@ async function main () {
       const response = await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined)
       if (response?.status === 200) return
       if (performance.now() > deadline) {
-        const { reasons = ['the gateway does not answer'] } = await response?.json().catch(() => ({})) ?? {}
+        const reasons = /** @type {{ reasons?: string[] } | undefined} */ (await response?.json().catch(() => undefined))?.reasons ?? ['the gateway does not answer']
         throw new BootstrapError(`not ready after ${readyTimeoutMs / 1_000} s: ${reasons.join(', ')}`)
       }
       await sleep(200)

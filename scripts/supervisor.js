@@ -10,7 +10,8 @@ const firstPauseMs = 100
 const longestPauseMs = 10_000
 
 /**
- * @typedef {{ name: string, command: string, args: string[], env?: Record<string, string | undefined>, cwd: string }} Program
+ * @typedef {{ name: string, command: string, args: string[], env?: Record<string, string | undefined>, cwd: string, quiet?: boolean }} Program
+ *   `quiet`: what it prints is shown only if it ends unasked
  * @param {(program: Program, code: number | null) => void} onFirstDeath called instead of a restart when a process ends before `settled`
  */
 export function createSupervisor (onFirstDeath) {
@@ -25,11 +26,14 @@ export function createSupervisor (onFirstDeath) {
   function start (program, pauseMs = firstPauseMs) {
     const startedMs = performance.now()
     // A process group of its own: Ctrl-C reaches only us, and we stop things in order.
-    const child = spawn(program.command, program.args, { cwd: program.cwd, env: { ...process.env, ...program.env }, stdio: ['ignore', 'inherit', 'inherit'], detached: true })
+    const child = spawn(program.command, program.args, { cwd: program.cwd, env: { ...process.env, ...program.env }, stdio: ['ignore', program.quiet ? 'pipe' : 'inherit', 'inherit'], detached: true })
+    let said = ''
+    child.stdout?.on('data', chunk => { said = `${said}${chunk}`.slice(-4_096) })
     children.set(program.name, child)
     child.once('error', error => say(`${program.name}: ${error.message}`))
     child.once('close', async (code, signal) => {
       if (stopping) return
+      if (said !== '') say(`${program.name} said:\n${said.trim()}`)
       if (!settled) return onFirstDeath(program, code)
       const nextMs = performance.now() - startedMs > healthyMs ? firstPauseMs : pauseMs
       say(`${program.name} ended (${signal ?? `code ${code}`}), starting it again in ${nextMs} ms`)

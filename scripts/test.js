@@ -1,5 +1,42 @@
-/** `npm test`: from a bare clone to one summary. With file names as arguments, only those tests. */
-import { spawnSync } from 'node:child_process'
-import { globSync } from './glob.js'
+/** `npm test`: from a bare clone to one summary. `npm test -- <files>` runs only those tests. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { BootstrapError, assertNode, build, installPackages, root, runQuietly, say } from './bootstrap.js'
 import { ensureRedis } from './redis.js'
+
+async function main () {
+  assertNode()
+  await installPackages()
+  await ensureRedis()
+  await build()
+  say('checking style and types …')
+  await runQuietly('npm', ['run', '--silent', 'lint'])
+  await runQuietly('npm', ['run', '--silent', 'typecheck'])
+
+  const chosen = process.argv.slice(2)
+  const files = chosen.length > 0 ? chosen : [...workspaces().flatMap(folder => testsIn(join(folder, 'test'))), ...testsIn('test')]
+  say(`running ${files.length} test files …`)
+  const child = spawn(process.execPath, ['--import', 'tsx', '--test', ...files], { cwd: root, stdio: 'inherit' })
+  const [code] = await once(child, 'exit')
+  process.exit(code ?? 1)
+}
+
+function workspaces () {
+  return ['packages', 'apps'].flatMap(parent => readdirSync(join(root, parent)).map(name => join(parent, name)))
+}
+
+/** @param {string} folder */
+function testsIn (folder) {
+  if (!existsSync(join(root, folder))) return []
+  return readdirSync(join(root, folder)).filter(file => file.endsWith('.test.ts')).map(file => join(folder, file))
+}
+
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof BootstrapError)) throw error
+  say(error.message)
+  process.exit(1)
+}

@@ -3,7 +3,7 @@ import multipart from '@fastify/multipart'
 import rateLimit from '@fastify/rate-limit'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, type onRequestHookHandler } from 'fastify'
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyReply, type FastifyRequest, type onRequestHookHandler } from 'fastify'
 import type { Outcome } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import { createAdmission } from './admission.ts'
@@ -15,6 +15,7 @@ import { createHealth, type Health } from './health.ts'
 import { createMetrics } from './metrics.ts'
 import { createPredict, maxBodyBytes, predictSchema, requestIdOf } from './predict.ts'
 import { logRequest } from './request-log.ts'
+import { servedModels } from './served-models.ts'
 import { maxParts } from './upload.ts'
 
 declare module 'fastify' {
@@ -40,12 +41,13 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
   let closing = false
   const isClosing = () => closing
   const health = createHealth({ broker, fleet, isClosing })
-  const logger: FastifyBaseLogger = log
+  // Fastify's own lines would only repeat ours, but for its warnings.
+  const logger: FastifyBaseLogger = log.child({}, { level: log.isLevelEnabled('warn') ? 'warn' : log.level })
   const { admit, predict } = createPredict({ config, broker, fleet, admission, metrics, isClosing })
 
   const app = Fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestIdOf,
     requestTimeout: receiveTimeoutMs,
     bodyLimit: config.MAX_IMAGE_BYTES,
@@ -63,7 +65,9 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
   app.setErrorHandler(sendError)
   app.setNotFoundHandler((request, reply) => sendError(new ApiError('NOT_FOUND'), request, reply))
   app.addHook('onRequest', async (request, reply) => { reply.header('x-request-id', request.id) })
-  app.addHook('onResponse', async (request, reply) => logRequest({ request, reply, metrics }))
+  // Or the process would wait for clients that keep their connection.
+  app.addHook('onSend', async (_request, reply) => { if (closing) reply.header('connection', 'close') })
+  app.addHook('onResponse', async (request, reply) => logRequest({ request, reply, metrics, log }))
   app.addHook('preClose', async () => { closing = true })
   app.addHook('onClose', async () => {
     fleet.stop()
@@ -90,7 +94,7 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
   app.post('/predict', { schema: predictSchema, onRequest: [...await guards(), admit] }, predict)
-  app.get('/models', { schema: { summary: 'What is served, and by how many workers' } }, async () => ({ models: models() }))
+  app.get('/models', { schema: { summary: 'What is served, and by how many workers' } }, async () => ({ models: servedModels(fleet.ready()) }))
   app.get('/health/live', { schema: { summary: 'Red when a restart would help' } }, async (_request, reply) => answer(reply, health.live()))
   app.get('/health/ready', { schema: { summary: 'Red when requests should go elsewhere' } }, async (_request, reply) => answer(reply, health.ready()))
   app.get('/health/startup', { schema: { summary: 'Red until it has been ready once' } }, async (_request, reply) => answer(reply, health.startup()))
@@ -115,17 +119,6 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
     if (keys.length > 0 && app.verifyBearerAuth) hooks.push(app.verifyBearerAuth)
     if (config.RATE_LIMIT_PER_MINUTE > 0) hooks.push(app.rateLimit(limit))
     return hooks
-  }
-
-  function models () {
-    const served = new Map<string, { name: string, version: string, classes: number, input: { width: number, height: number }, engines: string[], workers: number }>()
-    for (const { model, engine } of fleet.ready()) {
-      const entry = served.get(model.version) ?? { name: model.name, version: model.version, classes: model.classes, input: { width: model.width, height: model.height }, engines: [], workers: 0 }
-      entry.workers++
-      if (!entry.engines.includes(engine)) entry.engines.push(engine)
-      served.set(model.version, entry)
-    }
-    return [...served.values()]
   }
 }
 

@@ -18,7 +18,7 @@ async function main (): Promise<void> {
     eventLoop.stop()
     log.info({ event: 'stop', signal, eventLoopDelay: eventLoop.summary() }, 'Stopped')
   })
-  const address = await app.listen({ host: config.HOST, port: config.PORT, listenTextResolver: () => '' })
+  const address = await app.listen({ host: config.HOST, port: config.PORT })
   log.info({ event: 'ready', address }, `Listening on ${address}`)
 }
 

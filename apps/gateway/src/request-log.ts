@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from '@streamsight/service'
 import type { Metrics } from './metrics.ts'
 
 /** One line for each request, with what happened to it on its way. */
-export function logRequest ({ request, reply, metrics }: { request: FastifyRequest, reply: FastifyReply, metrics: Metrics }): void {
+export function logRequest ({ request, reply, metrics, log }: { request: FastifyRequest, reply: FastifyReply, metrics: Metrics, log: Logger }): void {
   const route = request.routeOptions.url ?? 'unknown'
   const { outcome, failure, statusCode, elapsedTime } = reply
   metrics.request({ route, status: statusCode, code: failure?.code ?? 'ok', ms: elapsedTime })
@@ -19,7 +20,7 @@ export function logRequest ({ request, reply, metrics }: { request: FastifyReque
     ...(outcome?.status === 'ok' ? { ...outcome.timings, batchSize: outcome.batchSize, model: outcome.model.name, engine: outcome.engine } : {}),
     ...(outcome ? { worker: outcome.worker, deliveries: outcome.deliveries } : {})
   }
-  if (statusCode >= 500 && failure?.code === 'INTERNAL') request.log.error({ ...fields, err: failure.cause }, 'request')
-  else if (route.startsWith('/predict')) request.log.info(fields, 'request')
-  else request.log.debug(fields, 'request')
+  if (statusCode >= 500 && failure?.code === 'INTERNAL') log.error({ ...fields, err: failure.cause }, 'request')
+  else if (route.startsWith('/predict')) log.info(fields, 'request')
+  else log.debug(fields, 'request')
 }

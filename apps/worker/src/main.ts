@@ -12,6 +12,7 @@ async function main (): Promise<void> {
   const starting = startWorker({
     config,
     log,
+    pid: process.pid,
     onWedged (what) {
       log.fatal({ event: 'wedged', what }, 'Ending this process: it hangs')
       process.exit(1)

@@ -7,7 +7,8 @@ import type { Logger } from '@streamsight/service'
 import { imagesPerSecond } from './batch.ts'
 import type { Config } from './config.ts'
 import { startInference } from './engines/inference.ts'
-import { createDecoder, type Decoder } from './pixels/decode.ts'
+import { createDecoder } from './pixels/decode.ts'
+import type { Decoder } from './pixels/decoder.ts'
 import { createPipeline } from './pipeline.ts'
 import { createRate } from './rate.ts'
 import { every, serve } from './serve.ts'
@@ -19,12 +20,13 @@ export interface WorkerOptions {
   log: Logger
   /** Called when the worker can't go on and must be started anew. */
   onWedged: (what: string) => void
+  pid: number
   /** Another way to make pixels; the fault suite puts its poison here. */
   wrapDecoder?: (decoder: Decoder) => Decoder
 }
 
 /** Loads and warms the model, and only then joins the group. Rejects if the model or Redis can't be had. */
-export async function startWorker ({ config, log, onWedged, wrapDecoder = decoder => decoder }: WorkerOptions) {
+export async function startWorker ({ config, log, pid, onWedged, wrapDecoder = decoder => decoder }: WorkerOptions) {
   const name = `${hostname()}-${config.WORKER_SLOT}`
   const keys = keysOf(config.REDIS_PREFIX, config.MODEL)
   const model = await openModel(config.MODELS_DIR, config.MODEL)
@@ -44,7 +46,7 @@ export async function startWorker ({ config, log, onWedged, wrapDecoder = decode
 
   const identity = {
     name,
-    pid: process.pid,
+    pid,
     model: { name: model.manifest.name, version: model.manifest.version, classes: output.classes, width: input.width, height: input.height },
     engine: inference.name
   }

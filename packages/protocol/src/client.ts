@@ -80,8 +80,10 @@ export function within<T> (ms: number, what: string, promise: Promise<T>): Promi
   })
 }
 
+export interface ScriptCall { keys: string[], args: Array<string | Buffer> }
+
 /** Runs a script by its digest, loading it first where Redis lost it (a restart, SCRIPT FLUSH). Roles need no EVAL for it. */
-export async function run (connection: Connection, script: Script, keys: string[], args: Array<string | Buffer>): Promise<unknown> {
+export async function run (connection: Connection, script: Script, { keys, args }: ScriptCall): Promise<unknown> {
   const call = () => within(limits.commandTimeoutMs, script.name, connection.evalSha(script.sha, { keys, arguments: args }))
   try {
     return await call()

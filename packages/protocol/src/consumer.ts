@@ -94,9 +94,10 @@ export function createConsumer (connections: { commands: Connection, blocking: C
      */
     async finish ({ entry, job }: Delivery, outcome: Outcome, deadLetter?: DeadLetter): Promise<boolean> {
       const ttlMs = isRetryable(outcome) ? limits.retryableResultTtlMs : limits.resultTtlMs
-      const reply = await run(commands, finishScript, [keys.jobs, keys.result(job.id), keys.dead],
-        [group, entry, encodeOutcome(outcome), String(ttlMs), job.replyTo, String(limits.deadLetters), ...deadLetterFields(deadLetter)])
-      return reply === 1
+      return await run(commands, finishScript, {
+        keys: [keys.jobs, keys.result(job.id), keys.dead],
+        args: [group, entry, encodeOutcome(outcome), String(ttlMs), job.replyTo, String(limits.deadLetters), ...deadLetterFields(deadLetter)]
+      }) === 1
     },
 
     /** Removes entries that were enqueued before `olderThanMs` ago: their deadline is long gone. Returns how many. */
@@ -107,7 +108,7 @@ export function createConsumer (connections: { commands: Connection, blocking: C
 
     /** Signs this worker out of the group. False if it still holds jobs: then its name must stay, or they would be lost. */
     async leave (): Promise<boolean> {
-      return await run(commands, leaveScript, [keys.jobs], [group, name]) === 1
+      return await run(commands, leaveScript, { keys: [keys.jobs], args: [group, name] }) === 1
     }
   }
 

@@ -24,24 +24,26 @@ export function createProducer (commands: Connection, keys: ModelKeys) {
      * an error the outcome is unknown, and the repetition finds out.
      */
     async enqueue (job: Job, maxDepth: number): Promise<EnqueueReply> {
-      const scriptKeys = [keys.jobs, keys.job(job.id), keys.result(job.id)]
-      const args = [String(job.ttlMs + limits.jobGraceMs), String(maxDepth), ...encodeJob(job)]
-      const reply = await run(commands, enqueueScript, scriptKeys, args)
+      const call = {
+        keys: [keys.jobs, keys.job(job.id), keys.result(job.id)],
+        args: [String(job.ttlMs + limits.jobGraceMs), String(maxDepth), ...encodeJob(job)]
+      }
+      const reply = await run(commands, enqueueScript, call)
       if (!isStreamMissing(reply)) return enqueueReply(reply)
       await createGroup(commands, keys)
-      return enqueueReply(await run(commands, enqueueScript, scriptKeys, args))
+      return enqueueReply(await run(commands, enqueueScript, call))
     },
 
     /** Where the jobs of these ids are, at most `limits.checkIds` of them. What was lost can be enqueued again at once. */
     async check (ids: string[]): Promise<CheckReply[]> {
-      const scriptKeys = [keys.jobs, ...ids.flatMap(id => [keys.result(id), keys.job(id)])]
-      const replies = await run(commands, checkScript, scriptKeys, [group]) as Array<string | number>
+      const jobKeys = ids.flatMap(id => [keys.result(id), keys.job(id)])
+      const replies = await run(commands, checkScript, { keys: [keys.jobs, ...jobKeys], args: [group] }) as Array<string | number>
       return ids.map((id, i) => checkReply(id, replies[i] ?? ''))
     },
 
     /** Takes a job off the stream, wherever it is. A worker that has it already finishes in vain. */
     async cancel (id: string): Promise<void> {
-      await run(commands, cancelScript, [keys.jobs, keys.job(id)], [group])
+      await run(commands, cancelScript, { keys: [keys.jobs, keys.job(id)], args: [group] })
     },
 
     /** Jobs on the stream, those with a worker included. */

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
+import { platform } from 'node:os'
 import { join } from 'node:path'
 import { InferenceSession, Tensor, listSupportedBackends } from 'onnxruntime-node'
 import type { Engine, EngineOptions } from '../engine.ts'
@@ -39,7 +40,7 @@ function assertAvailable (provider: string): void {
 
 /** A GPU's device file. Without one WebGPU would offer a software adapter, slower than the plain CPU provider. */
 function hasGpu (): boolean {
-  if (process.platform !== 'linux') return true
+  if (platform() !== 'linux') return true
   const renderers = existsSync('/dev/dri') ? readdirSync('/dev/dri').filter(file => file.startsWith('renderD')) : []
   return existsSync('/dev/nvidiactl') || renderers.length > 0
 }

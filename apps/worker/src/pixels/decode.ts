@@ -1,34 +1,6 @@
-import type { Input } from '@streamsight/models'
-import type { FailureCode, ImageType } from '@streamsight/protocol'
+import type { Decoder, DecoderOptions } from './decoder.ts'
 import { createJimpDecoder } from './jimp.ts'
 import { createLibvipsDecoder } from './libvips.ts'
-
-/** An image that can't become pixels; the message is for the client. */
-export class DecodeError extends Error {
-  readonly code: FailureCode
-
-  constructor (code: FailureCode, message: string) {
-    super(message)
-    this.code = code
-  }
-}
-
-export interface DecoderOptions {
-  input: Input
-  /** Width × height beyond which an image is refused before its pixels are allocated. */
-  maxPixels: number
-}
-
-/** Uploaded bytes → RGB, 8 bits a channel, `width · height · 3` of the model's input, upright, on white where transparent. */
-export interface Decoder {
-  readonly name: string
-  /** Rejects with a DecodeError. */
-  decode: (image: Buffer, type: ImageType) => Promise<Uint8Array>
-  close: () => Promise<void>
-}
-
-/** No honest image takes this long; decoding is given up with UNDECODABLE_IMAGE. */
-export const decodeTimeoutMs = 5_000
 
 /** libvips where its native binary is installed, and jimp for what libvips can't read (BMP) and where it is missing. */
 export async function createDecoder (options: DecoderOptions): Promise<Decoder> {

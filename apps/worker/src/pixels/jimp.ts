@@ -1,5 +1,5 @@
 import { Piscina } from 'piscina'
-import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decode.ts'
+import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decoder.ts'
 import type { Decoded, Task } from './jimp-thread.ts'
 
 /** The formats that jimp reads. */

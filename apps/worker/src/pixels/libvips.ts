@@ -1,4 +1,4 @@
-import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decode.ts'
+import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decoder.ts'
 
 /** libvips through sharp: native, on threads of its own. Undefined where its binary is not installed. */
 export async function createLibvipsDecoder ({ input, maxPixels }: DecoderOptions): Promise<Decoder | undefined> {

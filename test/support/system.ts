@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { root } from '../../scripts/bootstrap.js'
+import { freePort, startRedis } from '../../scripts/redis.js'
+import { startProcess, type Process } from './process.ts'
+import { until } from './until.ts'
+
+export interface SystemOptions {
+  workers?: number
+  /** Settings of both apps. */
+  env?: Record<string, string>
+  gatewayEnv?: Record<string, string>
+  workerEnv?: Record<string, string>
+  /** Where the apps reach Redis; a proxy, say. */
+  redisUrl?: string
+  redis?: Awaited<ReturnType<typeof startRedis>>
+  /** Node arguments that start a worker; the real one unless a test brings hooks. */
+  workerArgs?: string[]
+  /** Starts workers again that die, as `npm start` does. */
+  restart?: boolean
+}
+
+/** The answer of the gateway to a picture. */
+export interface Answer {
+  status: number
+  headers: Headers
+  body: {
+    success: boolean
+    requestId: string
+    predictions?: Array<{ label: string, probability: number }>
+    model?: { name: string, version: string }
+    error?: { code: string, message: string }
+  }
+}
+
+/** Pictures of ours and what the default model says to them. */
+export const fixtures: ReadonlyArray<{ file: string, label: string, image: Buffer }> = Object.entries(
+  JSON.parse(readFileSync(join(root, 'test/fixtures/expected.json'), 'utf8')) as Record<string, string>
+).map(([file, label]) => ({ file, label, image: readFileSync(join(root, 'test/fixtures', file)) }))
+
+/** A picture of ours by its file name. */
+export function fixture (file: string): Buffer {
+  const found = fixtures.find(candidate => candidate.file === file)
+  if (found === undefined) throw new Error(`no fixture ${file}`)
+  return found.image
+}
+
+/** A whole system in processes of its own: Redis, a gateway and workers, all ready. Torn down with the test. */
+export async function startSystem (t: Pick<TestContext, 'after'>, options: SystemOptions = {}) {
+  const redis = options.redis ?? await startRedis()
+  const port = await freePort()
+  const prefix = `t${randomUUID().slice(0, 8)}`
+  const shared = { REDIS_URL: options.redisUrl ?? redis.url, REDIS_PREFIX: prefix, ...options.env }
+  const gateway = startProcess({ args: ['apps/gateway/dist/main.js'], env: { ...shared, PORT: String(port), HOST: '127.0.0.1', ...options.gatewayEnv } })
+  const workers: Process[] = []
+  t.after(stop)
+  for (let slot = 1; slot <= (options.workers ?? 1); slot++) addWorker(slot)
+  const url = `http://127.0.0.1:${port}`
+  await untilReady()
+
+  return { url, port, prefix, redis, gateway, workers, addWorker, untilReady, predict, stop }
+
+  function addWorker (slot: number): Process {
+    const worker = startProcess({
+      args: options.workerArgs ?? ['apps/worker/dist/main.js'],
+      env: { ...shared, WORKER_SLOT: String(slot), ...options.workerEnv },
+      restart: options.restart ?? false
+    })
+    workers.push(worker)
+    return worker
+  }
+
+  async function untilReady (): Promise<void> {
+    if (workers.length === 0) {
+      await gateway.untilLog('the gateway listens', ({ event }) => event === 'ready')
+      return
+    }
+    await Promise.all(workers.map(worker => worker.untilLog('a worker is ready', ({ event }) => event === 'ready', 60_000)))
+    await until('the gateway is ready', async () => (await fetch(`${url}/health/ready`).catch(() => undefined))?.status === 200)
+  }
+
+  /** Sends one picture as a raw body. */
+  async function predict (image: Buffer, init: { headers?: Record<string, string>, query?: string, signal?: AbortSignal } = {}): Promise<Answer> {
+    const response = await fetch(`${url}/predict${init.query ?? ''}`, {
+      method: 'POST',
+      headers: { 'content-type': 'image/jpeg', ...init.headers },
+      body: new Uint8Array(image),
+      ...(init.signal ? { signal: init.signal } : {})
+    })
+    return { status: response.status, headers: response.headers, body: await response.json() as Answer['body'] }
+  }
+
+  async function stop (): Promise<void> {
+    await gateway.stop('SIGKILL')
+    await Promise.all(workers.map(worker => worker.stop('SIGKILL')))
+    await redis.stop()
+  }
+}
+
+export type System = Awaited<ReturnType<typeof startSystem>>

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createConnection, keysOf } from '@streamsight/protocol'
+import { fixture, fixtures, startSystem } from './support/system.ts'
+import { until } from './support/until.ts'
+
+const log = { info () {}, warn () {}, error () {} }
+
+test('a picture is answered in the documented shape, with its id in both logs', async t => {
+  const system = await startSystem(t)
+  const { status, headers, body } = await system.predict(fixture('ship.jpg'))
+
+  assert.equal(status, 200)
+  assert.equal(body.success, true)
+  assert.deepEqual(Object.keys(body).toSorted(), ['model', 'predictions', 'requestId', 'success'])
+  assert.equal(body.predictions?.length, 5)
+  assert.equal(body.predictions[0]?.label, 'ship')
+  assert.deepEqual(body.model, { name: 'everyday', version: '1' })
+  assert.equal(headers.get('x-request-id'), body.requestId)
+  assert.match(headers.get('server-timing') ?? '', /^queue;dur=[\d.]+, decode;dur=[\d.]+, infer;dur=[\d.]+, total;dur=[\d.]+$/)
+
+  const request = await system.gateway.untilLog('the gateway logged the request', line => line.event === 'request' && line.requestId === body.requestId)
+  const job = await system.workers[0]?.untilLog('the worker logged the job', line => line.event === 'job' && line.requestId === body.requestId)
+  for (const line of [request, job]) {
+    for (const field of ['queueMs', 'decodeMs', 'inferMs', 'batchSize', 'model', 'engine', 'deliveries']) assert.ok(line?.[field] !== undefined, `${field} in ${JSON.stringify(line)}`)
+  }
+})
+
+test('three workers share 500 requests, every answer belongs to its picture, and Redis is left clean', async t => {
+  const system = await startSystem(t, { workers: 3 })
+  const answers = await many(500, 50, async i => {
+    const { image, label } = fixtures[i % fixtures.length] as typeof fixtures[number]
+    return { label, answer: await system.predict(image) }
+  })
+
+  for (const { label, answer } of answers) {
+    assert.equal(answer.status, 200)
+    assert.equal(answer.body.predictions?.[0]?.label, label)
+  }
+  const busy = system.workers.filter(worker => worker.lines.some(({ event }) => event === 'job'))
+  assert.equal(busy.length, 3)
+
+  const redis = createConnection({ url: system.redis.url, name: 'test', log })
+  await redis.connect()
+  t.after(() => redis.destroy())
+  const keys = keysOf(system.prefix, 'everyday')
+  await until('no channel is left', async () => (await redis.sendCommand<string[]>(['PUBSUB', 'CHANNELS', '*'])).length === 0)
+  assert.equal(await redis.xLen(keys.jobs), 0)
+  assert.equal((await redis.xPending(keys.jobs, 'workers')).pending, 0)
+  const lasting: string[] = []
+  for (const key of await redis.keys('*')) if (await redis.ttl(key) === -1) lasting.push(key)
+  assert.deepEqual(lasting.toSorted(), [keys.jobs, keys.workers, keys.seen].toSorted())
+})
+
+test('SIGTERM answers what is open, refuses what is new, and leaves an event-loop report', async t => {
+  const system = await startSystem(t)
+  const open = many(40, 40, () => system.predict(fixture('cat.png')))
+  await system.workers[0]?.untilLog('work has begun', ({ event }) => event === 'job')
+  system.gateway.signal('SIGTERM')
+  const answers = await open
+  assert.ok(answers.every(({ status }) => status === 200 || status === 503), answers.map(({ status }) => status).join())
+  assert.equal(await system.gateway.exited(), 0)
+  assert.equal(await system.workers[0]?.stop(), 0)
+  for (const { lines } of [system.gateway, ...system.workers]) {
+    const stop = lines.find(({ event }) => event === 'stop')
+    assert.equal(typeof (stop?.['eventLoopDelay'] as { p99Ms?: number }).p99Ms, 'number')
+  }
+})
+
+/** `count` calls, `concurrency` at a time. */
+async function many<T> (count: number, concurrency: number, call: (i: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = []
+  let next = 0
+  await Promise.all(Array.from({ length: concurrency }, async () => {
+    while (next < count) {
+      const i = next++
+      results[i] = await call(i)
+    }
+  }))
+  return results
+}
+
