@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BootstrapError, assertNode, build, installPackages, root, say } from './bootstrap.js'
@@ -32,8 +33,10 @@ async function main () {
 
   const env = { ...(redis ? { REDIS_URL: await startRedis(redis) } : {}), PORT: String(port) }
   supervisor.start({ name: 'gateway', command: process.execPath, args: ['apps/gateway/dist/main.js'], env, cwd: root })
+  // The workers share this machine's cores: more threads than cores would only take turns.
+  const threads = Math.max(1, Math.floor(availableParallelism() / workers))
   for (let slot = 1; slot <= workers; slot++) {
-    supervisor.start({ name: `worker-${slot}`, command: process.execPath, args: ['apps/worker/dist/main.js'], env: { ...env, WORKER_SLOT: String(slot) }, cwd: root })
+    supervisor.start({ name: `worker-${slot}`, command: process.execPath, args: ['apps/worker/dist/main.js'], env: { ...env, WORKER_SLOT: String(slot), ENGINE_THREADS: String(number('ENGINE_THREADS', 0) || threads) }, cwd: root })
   }
   await untilReady()
   supervisor.settle()

@@ -6,6 +6,7 @@ export interface AdmissionLimits { maxRequests: number, maxBytes: number }
 export function createAdmission ({ maxRequests, maxBytes }: AdmissionLimits) {
   let requests = 0
   let bytesHeld = 0
+  let left: Array<() => void> = []
 
   return {
     get requests (): number { return requests },
@@ -20,7 +21,15 @@ export function createAdmission ({ maxRequests, maxBytes }: AdmissionLimits) {
       return () => {
         requests--
         bytesHeld -= bytes
+        if (requests > 0) return
+        for (const resolve of left) resolve()
+        left = []
       }
+    },
+
+    /** Resolves once nobody holds a place. */
+    async untilEmpty (): Promise<void> {
+      while (requests > 0) await new Promise<void>(resolve => left.push(resolve))
     }
   }
 }

@@ -6,6 +6,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyReply, type FastifyRequest, type onRequestHookHandler } from 'fastify'
 import type { Outcome } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
+import { adminRoutes } from './admin.ts'
 import { createAdmission } from './admission.ts'
 import { createBroker } from './broker.ts'
 import type { Config } from './config.ts'
@@ -68,7 +69,11 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
   // Or the process would wait for clients that keep their connection.
   app.addHook('onSend', async (_request, reply) => { if (closing) reply.header('connection', 'close') })
   app.addHook('onResponse', async (request, reply) => logRequest({ request, reply, metrics, log }))
-  app.addHook('preClose', async () => { closing = true })
+  // Still listening, so that what arrives now is told to go elsewhere while what is open gets its answer.
+  app.addHook('preClose', async () => {
+    closing = true
+    await admission.untilEmpty()
+  })
   app.addHook('onClose', async () => {
     fleet.stop()
     await broker.close()
@@ -99,6 +104,8 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
   app.get('/health/ready', { schema: { summary: 'Red when requests should go elsewhere' } }, async (_request, reply) => answer(reply, health.ready()))
   app.get('/health/startup', { schema: { summary: 'Red until it has been ready once' } }, async (_request, reply) => answer(reply, health.startup()))
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.read()))
+
+  if (config.ADMIN_TOKEN !== '') await app.register(adminRoutes, { prefix: '/admin', token: config.ADMIN_TOKEN, deadLetters: broker.deadLetters })
 
   broker.start()
   fleet.start()

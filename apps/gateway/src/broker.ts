@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
-  createConnection, createProducer, createReplyChannels, isOutOfMemory, keysOf, limits, readWorkers, replyChannel,
+  createConnection, createDeadLetters, createProducer, createReplyChannels, isOutOfMemory, keysOf, limits, readWorkers, replyChannel,
   type EnqueueReply, type ImageType, type Job, type Outcome, type SeenWorker
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
@@ -74,6 +74,7 @@ export function createBroker ({ url, prefix, model, log }: BrokerOptions) {
 
     readWorkers: (): Promise<SeenWorker[]> => readWorkers(commands, keys),
     depth: (): Promise<number> => producer.depth(),
+    deadLetters: createDeadLetters(commands, keys),
 
     /** The outcome of an image. Rejects with an ApiError, or with `gone.reason` when the client left. */
     async classify (order: Order, gone: AbortSignal): Promise<Outcome> {

@@ -17,6 +17,7 @@ export const configSchema = Type.Object({
   MAX_QUEUE_DEPTH: Type.Integer({ default: 1_000, minimum: 1, description: 'Jobs waiting in Redis, then 503; less where the workers need more than half of REQUEST_TIMEOUT_MS for them' }),
   API_KEYS: Type.String({ default: '', description: 'Comma-separated keys, one of which must come as Authorization: Bearer; none is open to all' }),
   RATE_LIMIT_PER_MINUTE: Type.Integer({ default: 0, minimum: 0, description: 'Requests a minute for each API key, or address where there are none; 0 is no limit' }),
+  ADMIN_TOKEN: Type.String({ default: '', description: 'Bearer token of the routes under /admin; none turns them off' }),
   LOG_LEVEL: Type.Enum([...logLevels], { default: 'info', description: 'Least severe level that is logged' })
 })
 

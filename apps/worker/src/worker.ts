@@ -1,12 +1,12 @@
 import { availableParallelism, hostname } from 'node:os'
 import { openModel } from '@streamsight/models'
 import {
-  createClock, createConnection, createConsumer, createRegistration, keysOf, limits, type WorkerState
+  createClock, createConnection, createConsumer, createRegistration, keysOf, limits, type Consumer, type WorkerState
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import { imagesPerSecond } from './batch.ts'
 import type { Config } from './config.ts'
-import { startInference } from './engines/inference.ts'
+import { startInference, type Inference } from './engines/inference.ts'
 import { createDecoder } from './pixels/decode.ts'
 import type { Decoder } from './pixels/decoder.ts'
 import { createPipeline } from './pipeline.ts'
@@ -21,20 +21,26 @@ export interface WorkerOptions {
   /** Called when the worker can't go on and must be started anew. */
   onWedged: (what: string) => void
   pid: number
-  /** Another way to make pixels; the fault suite puts its poison here. */
-  wrapDecoder?: (decoder: Decoder) => Decoder
+  /** Put around the real parts by the fault suite, which breaks them. */
+  wrap?: {
+    decoder?: (decoder: Decoder) => Decoder
+    inference?: (inference: Inference) => Inference
+    consumer?: (consumer: Consumer) => Consumer
+  }
 }
 
 /** Loads and warms the model, and only then joins the group. Rejects if the model or Redis can't be had. */
-export async function startWorker ({ config, log, pid, onWedged, wrapDecoder = decoder => decoder }: WorkerOptions) {
+export async function startWorker ({ config, log, pid, onWedged, wrap = {} }: WorkerOptions) {
   const name = `${hostname()}-${config.WORKER_SLOT}`
   const keys = keysOf(config.REDIS_PREFIX, config.MODEL)
   const model = await openModel(config.MODELS_DIR, config.MODEL)
   const { input, output } = model.manifest
   const threads = config.ENGINE_THREADS || availableParallelism()
-  const inference = await startInference({ model, choice: config.ENGINE, threads })
+  const engine = await startInference({ model, choice: config.ENGINE, threads })
+  const inference = wrap.inference?.(engine) ?? engine
   log.info({ event: 'engine', engine: inference.name, model: config.MODEL, threads, rejected: inference.rejected }, `Model ${config.MODEL} runs on ${inference.name}`)
-  const decoder = wrapDecoder(await createDecoder({ input, maxPixels: config.MAX_IMAGE_PIXELS }))
+  const pixels = await createDecoder({ input, maxPixels: config.MAX_IMAGE_PIXELS })
+  const decoder = wrap.decoder?.(pixels) ?? pixels
 
   const commands = createConnection({ url: config.REDIS_URL, name: `${name}:commands`, log })
   const blocking = createConnection({ url: config.REDIS_URL, name: `${name}:blocking`, log, blocking: true })
@@ -42,7 +48,8 @@ export async function startWorker ({ config, log, pid, onWedged, wrapDecoder = d
   const clock = createClock(commands)
   await clock.sync()
   const registration = createRegistration(commands, keys, clock)
-  const consumer = createConsumer({ commands, blocking }, { keys, name, clock })
+  const group = createConsumer({ commands, blocking }, { keys, name, clock })
+  const consumer = wrap.consumer?.(group) ?? group
 
   const identity = {
     name,

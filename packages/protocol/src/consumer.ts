@@ -1,5 +1,6 @@
 import { binary, isReply, run, within, type Connection } from './client.ts'
 import type { Clock } from './clock.ts'
+import { encodeDeadLetter, type DeadLetter } from './dead-letters.ts'
 import { limits } from './limits.ts'
 import { decodeJob, encodeOutcome, type Job, type Outcome } from './messages.ts'
 import { group, type ModelKeys } from './names.ts'
@@ -19,17 +20,6 @@ export interface Delivery {
 
 /** A delivered entry that nobody finished yet. */
 export interface Pending { entry: string, consumer: string, idleMs: number, deliveries: number }
-
-export interface DeadLetter {
-  id: string
-  code: string
-  error: string
-  deliveries: number
-  contentType: string
-  bytes: number
-  sha256: string
-  worker: string
-}
 
 type EntryReply = { id: Buffer | string, message: Record<string, Buffer> }
 
@@ -96,7 +86,7 @@ export function createConsumer (connections: { commands: Connection, blocking: C
       const ttlMs = isRetryable(outcome) ? limits.retryableResultTtlMs : limits.resultTtlMs
       return await run(commands, finishScript, {
         keys: [keys.jobs, keys.result(job.id), keys.dead],
-        args: [group, entry, encodeOutcome(outcome), String(ttlMs), job.replyTo, String(limits.deadLetters), ...deadLetterFields(deadLetter)]
+        args: [group, entry, encodeOutcome(outcome), String(ttlMs), job.replyTo, String(limits.deadLetters), ...deadLetter === undefined ? [] : encodeDeadLetter(deadLetter)]
       }) === 1
     },
 
@@ -128,10 +118,6 @@ export function queuedMs ({ entry, takenAtMs }: Delivery): number {
 /** Would the same image, sent again, perhaps fare better? Then its outcome is not worth remembering. */
 function isRetryable (outcome: Outcome): boolean {
   return outcome.status === 'error' && (outcome.code === 'DEADLINE_EXCEEDED' || outcome.code === 'INFERENCE_FAILED')
-}
-
-function deadLetterFields (letter: DeadLetter | undefined): string[] {
-  return letter === undefined ? [] : Object.entries(letter).flatMap(([field, value]) => [field, String(value)])
 }
 
 /** True if the stream or the group went away under a read: both are made again and nothing is lost. */

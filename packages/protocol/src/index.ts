@@ -1,6 +1,7 @@
 export * from './client.ts'
 export * from './clock.ts'
 export * from './consumer.ts'
+export * from './dead-letters.ts'
 export * from './limits.ts'
 export * from './messages.ts'
 export * from './names.ts'
