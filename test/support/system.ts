@@ -53,19 +53,41 @@ export async function startSystem (t: Pick<TestContext, 'after'>, options: Syste
   const port = await freePort()
   const prefix = `t${randomUUID().slice(0, 8)}`
   const shared = { REDIS_URL: options.redisUrl ?? redis.url, REDIS_PREFIX: prefix, ...options.env }
-  const gateway = startProcess({ args: ['apps/gateway/dist/main.js'], env: { ...shared, PORT: String(port), HOST: '127.0.0.1', ...options.gatewayEnv } })
   const workers: Process[] = []
   t.after(stop)
+  const gateways = [startGateway()]
   for (let slot = 1; slot <= (options.workers ?? 1); slot++) addWorker(slot)
   const url = `http://127.0.0.1:${port}`
   await untilReady()
 
-  return { url, port, prefix, redis, gateway, workers, addWorker, untilReady, predict, stop }
+  return {
+    url,
+    port,
+    prefix,
+    redis,
+    workers,
+    /** The gateway that runs now. */
+    get gateway (): Process { return gateways.at(-1) as Process },
+    addWorker,
+    /** Another gateway on the same port, once the one before is gone. */
+    async restartGateway (): Promise<void> {
+      await gateways.at(-1)?.exited()
+      gateways.push(startGateway())
+      await untilReady()
+    },
+    untilReady,
+    predict,
+    stop
+  }
 
-  function addWorker (slot: number): Process {
+  function startGateway (): Process {
+    return startProcess({ args: ['apps/gateway/dist/main.js'], env: { ...shared, PORT: String(port), HOST: '127.0.0.1', ...options.gatewayEnv } })
+  }
+
+  function addWorker (slot: number, { args = options.workerArgs, env = {} }: { args?: string[] | undefined, env?: Record<string, string> } = {}): Process {
     const worker = startProcess({
-      args: options.workerArgs ?? ['apps/worker/dist/main.js'],
-      env: { ...shared, WORKER_SLOT: String(slot), ...options.workerEnv },
+      args: args ?? ['apps/worker/dist/main.js'],
+      env: { ...shared, WORKER_SLOT: String(slot), ...options.workerEnv, ...env },
       restart: options.restart ?? false
     })
     workers.push(worker)
@@ -74,7 +96,7 @@ export async function startSystem (t: Pick<TestContext, 'after'>, options: Syste
 
   async function untilReady (): Promise<void> {
     if (workers.length === 0) {
-      await gateway.untilLog('the gateway listens', ({ event }) => event === 'ready')
+      await gateways.at(-1)?.untilLog('the gateway listens', ({ event }) => event === 'ready')
       return
     }
     await Promise.all(workers.map(worker => worker.untilLog('a worker is ready', ({ event }) => event === 'ready', 60_000)))
@@ -93,7 +115,7 @@ export async function startSystem (t: Pick<TestContext, 'after'>, options: Syste
   }
 
   async function stop (): Promise<void> {
-    await gateway.stop('SIGKILL')
+    await Promise.all(gateways.map(gateway => gateway.stop('SIGKILL')))
     await Promise.all(workers.map(worker => worker.stop('SIGKILL')))
     await redis.stop()
   }

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { createConnection, keysOf } from '@streamsight/protocol'
+import { fixtures, type System } from '../support/system.ts'
+import { until } from '../support/until.ts'
+
+/** What became of a set of requests. Every request is counted exactly once. */
+export interface Tally {
+  requests: number
+  ok: number
+  /** 200 with another picture's answer. */
+  wrong: number
+  /** No HTTP answer at all. */
+  lost: number
+  /** Answers other than 200, by error code. */
+  errors: Record<string, number>
+  /** 503 answers without Retry-After. */
+  withoutRetryAfter: number
+  /** Slowest answer, in milliseconds. */
+  slowestMs: number
+}
+
+export interface Load {
+  concurrency: number
+  /** Ends the load; requests that are open then are still waited for. */
+  until: () => boolean
+  /** Pause of each client between two requests. */
+  pauseMs?: number
+}
+
+/** Sends our pictures again and again and checks each answer against its picture. */
+export async function drive (system: Pick<System, 'predict'>, { concurrency, until: ends, pauseMs = 0 }: Load): Promise<Tally> {
+  const tally: Tally = { requests: 0, ok: 0, wrong: 0, lost: 0, errors: {}, withoutRetryAfter: 0, slowestMs: 0 }
+  let next = 0
+  await Promise.all(Array.from({ length: concurrency }, async () => {
+    while (!ends()) {
+      await one(fixtures[next++ % fixtures.length] as typeof fixtures[number])
+      if (pauseMs > 0) await new Promise(resolve => setTimeout(resolve, pauseMs))
+    }
+  }))
+  return tally
+
+  async function one ({ image, label }: { image: Buffer, label: string }): Promise<void> {
+    tally.requests++
+    const startedMs = performance.now()
+    try {
+      const { status, body, headers } = await system.predict(image)
+      if (status === 200 && body.predictions?.[0]?.label === label) tally.ok++
+      else if (status === 200) tally.wrong++
+      else count(body.error?.code ?? `HTTP ${status}`, status === 503 && headers.get('retry-after') === null)
+    } catch {
+      tally.lost++
+    }
+    tally.slowestMs = Math.max(tally.slowestMs, performance.now() - startedMs)
+  }
+
+  function count (code: string, isMute: boolean): void {
+    tally.errors[code] = (tally.errors[code] ?? 0) + 1
+    if (isMute) tally.withoutRetryAfter++
+  }
+}
+
+/** A load of a fixed number of requests. */
+export function driveCount (system: Pick<System, 'predict'>, { count, concurrency }: { count: number, concurrency: number }): Promise<Tally> {
+  let started = 0
+  return drive(system, { concurrency, until: () => started++ >= count })
+}
+
+/** Every request had one outcome, and it was its own picture's; errors only of the codes that this fault may cause. */
+export function assertHonest (tally: Tally, allowed: string[] = []): void {
+  const summary = JSON.stringify(tally)
+  assert.ok(tally.requests > 0, 'nothing was sent')
+  assert.equal(tally.wrong, 0, `wrong answers: ${summary}`)
+  assert.equal(tally.lost, 0, `lost requests: ${summary}`)
+  assert.deepEqual(Object.keys(tally.errors).filter(code => !allowed.includes(code)), [], `unexpected errors: ${summary}`)
+  assert.equal(tally.withoutRetryAfter, 0, `503 without Retry-After: ${summary}`)
+  const refused = Object.values(tally.errors).reduce((a, b) => a + b, 0)
+  assert.equal(tally.ok + refused, tally.requests, `not one outcome each: ${summary}`)
+}
+
+const log = { info () {}, warn () {}, error () {} }
+
+/** After the storm: nothing is left in Redis but what belongs there, and nothing in the gateway. */
+export async function assertQuiet (system: Pick<System, 'redis' | 'prefix' | 'url'>): Promise<void> {
+  const redis = createConnection({ url: system.redis.url, name: 'oracle', log })
+  await redis.connect()
+  try {
+    const keys = keysOf(system.prefix, 'everyday')
+    await until('the stream is empty', async () => await redis.xLen(keys.jobs) === 0)
+    await until('nothing is pending', async () => (await redis.xPending(keys.jobs, 'workers')).pending === 0)
+    await until('no channel is left', async () => (await redis.sendCommand<string[]>(['PUBSUB', 'CHANNELS', `${system.prefix}:*`])).length === 0)
+    const permanent = [keys.jobs, keys.workers, keys.seen, keys.dead]
+    for (const key of await redis.keys(`{${system.prefix}:*`)) {
+      assert.ok(permanent.includes(key) || await redis.ttl(key) !== -1, `${key} has no TTL`)
+    }
+    await until('the gateway waits for nothing', async () => await metric(system, 'streamsight_open_requests') === 0)
+    await until('the gateway listens to no channel', async () => await metric(system, 'streamsight_reply_channels') === 0)
+    assert.equal(await metric(system, 'streamsight_held_bytes'), 0)
+  } finally {
+    redis.destroy()
+  }
+}
+
+/** The value of a metric without labels. */
+export async function metric ({ url }: Pick<System, 'url'>, name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
+}
+
+/** Waits until the gateway's heap is within 48 MB of what it was. Asking makes garbage, which makes the collector run. */
+export async function assertMemoryBack (system: Pick<System, 'url'>, beforeBytes: number): Promise<void> {
+  await until('the heap is back at its baseline', async () => await metric(system, 'nodejs_heap_size_used_bytes') < beforeBytes + 48 * 1024 * 1024, 60_000)
+}

@@ -1,0 +1,24 @@
+import type { TestContext } from 'node:test'
+import { createConnection, type Connection } from '@streamsight/protocol'
+import { startRedis } from '../../scripts/redis.js'
+import type { System } from '../support/system.ts'
+
+const log = { info () {}, warn () {}, error () {} }
+
+/** A connection of the test's own, straight to Redis. */
+export async function connected (t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>): Promise<Connection> {
+  const connection = createConnection({ url: system.redis.url, name: 'saboteur', log })
+  await connection.connect()
+  t.after(() => connection.destroy())
+  return connection
+}
+
+/** Kills Redis and starts it again on the same port, with whatever `args` let it remember. */
+export async function restartRedis (t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>, { args = [], between = async () => {} }: { args?: string[], between?: () => Promise<void> } = {}): Promise<void> {
+  await system.redis.stop()
+  await between()
+  const restarted = await startRedis({ port: system.redis.port, args })
+  system.redis.pid = restarted.pid
+  system.redis.stop = restarted.stop
+  t.after(restarted.stop)
+}
