@@ -21,6 +21,7 @@ function crashAt (point: string): void {
 const realNow = Date.now
 Date.now = () => realNow() + Number(skewMs)
 
+let serving = false
 const log = createLogger({ name: 'worker', level: 'info', pretty: false })
 const worker = await startWorker({
   config: loadConfig(configSchema, process.env),
@@ -44,7 +45,7 @@ const worker = await startWorker({
       ...inference,
       async infer (input, batchSize) {
         const scores = await inference.infer(input, batchSize)
-        if (slowMs !== '0') await new Promise(resolve => setTimeout(resolve, Number(slowMs) * batchSize))
+        if (serving) await new Promise(resolve => setTimeout(resolve, Number(slowMs) * batchSize))
         crashAt('after-infer')
         return scores
       }
@@ -59,6 +60,8 @@ const worker = await startWorker({
     })
   }
 })
+
+serving = true
 
 closeWithGrace({ delay: 30_000, logger: false }, async () => {
   await worker.stop()

@@ -43,7 +43,7 @@ export async function startWorker ({ config, log, pid, onWedged, wrap = {} }: Wo
   const decoder = wrap.decoder?.(pixels) ?? pixels
 
   const commands = createConnection({ url: config.REDIS_URL, name: `${name}:commands`, log })
-  const blocking = createConnection({ url: config.REDIS_URL, name: `${name}:blocking`, log, blocking: true })
+  const blocking = createConnection({ url: config.REDIS_URL, name: `${name}:blocking`, log })
   await Promise.all([commands.connect(), blocking.connect()])
   const clock = createClock(commands)
   await clock.sync()

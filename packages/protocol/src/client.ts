@@ -15,8 +15,6 @@ export interface ConnectOptions {
   /** CLIENT SETNAME: what an operator sees in CLIENT LIST. */
   name: string
   log: Log
-  /** A connection that only blocks in reads sends no pings: they would queue behind the read. */
-  blocking?: boolean
 }
 
 /** node-redis documents `undefined` as "no timeout", its types do not allow it. */
@@ -30,7 +28,7 @@ const noTimeout: object = { timeout: undefined }
  * - our own `reconnectStrategy`: the default closes the client for good after a socket timeout.
  * - `disableClientInfo`, `maintNotifications`: CLIENT SETINFO and MAINT_NOTIFICATIONS are unknown to Redis 7.0.
  */
-export function createConnection ({ url, name, log, blocking = false }: ConnectOptions) {
+export function createConnection ({ url, name, log }: ConnectOptions) {
   const client = createClient({
     url,
     name,
@@ -39,7 +37,7 @@ export function createConnection ({ url, name, log, blocking = false }: ConnectO
     disableClientInfo: true,
     disableOfflineQueue: true,
     commandOptions: noTimeout,
-    ...(blocking ? {} : { pingInterval: limits.pingIntervalMs }),
+    pingInterval: limits.pingIntervalMs,
     socket: {
       connectTimeout: 1_000,
       socketTimeout: limits.socketTimeoutMs,

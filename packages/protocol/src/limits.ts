@@ -6,7 +6,7 @@ export const limits = {
   /** A connection silent for this long is taken for dead and replaced: a hung Redis never closes its sockets. */
   socketTimeoutMs: 3_000,
 
-  /** Keeps an idle connection talking; three may be lost before `socketTimeoutMs`. */
+  /** Keeps an idle connection talking; two may be lost before `socketTimeoutMs`. Behind a blocking read a ping waits, but only `blockMs`. */
   pingIntervalMs: 1_000,
 
   /** A reply that takes longer is given up. Over `socketTimeoutMs`, so that the connection's own error, which says more, comes first. */

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, statSync, truncateSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { group, keysOf, type Connection } from '@streamsight/protocol'
+import { startRedis } from '../../scripts/redis.js'
+import { fixture, startSystem, type System } from '../support/system.ts'
+import { until } from '../support/until.ts'
+import { assertHonest, assertQuiet, drive } from './oracle.ts'
+import { connected, restartRedis } from './redis.ts'
+
+function pause (ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms))
+}
+
+/** A load that goes on while `sabotage` runs and a second longer. */
+async function driveDuring (system: System, sabotage: () => Promise<void>) {
+  let over = false
+  const load = drive(system, { concurrency: 16, until: () => over })
+  await pause(300)
+  await sabotage()
+  await pause(1_000)
+  over = true
+  return await load
+}
+
+/** The same sabotage ten times, a moment apart. */
+async function tenTimes (sabotage: () => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < 10; i++) {
+    await sabotage()
+    await pause(250)
+  }
+}
+
+test('8. Redis killed and restarted empty, five times under load', async t => {
+  const system = await startSystem(t, { workers: 2 })
+  assertHonest(await driveDuring(system, async () => {
+    for (let i = 0; i < 5; i++) {
+      await restartRedis(t, system)
+      await pause(1_000)
+    }
+  }))
+  await assertQuiet(system)
+})
+
+test('9. Redis with an append-only file killed, the file’s tail cut, restarted', async t => {
+  const dir = mkdtempSync(join(tmpdir(), 'streamsight-'))
+  const args = ['--appendonly', 'yes', '--dir', dir, '--aof-load-truncated', 'yes']
+  const redis = await startRedis({ args })
+  const system = await startSystem(t, { workers: 2, redis })
+  assertHonest(await driveDuring(system, async () => {
+    for (let i = 0; i < 3; i++) {
+      await restartRedis(t, system, { args, between: async () => cutTail(join(dir, 'appendonlydir')) })
+      await pause(1_500)
+    }
+  }))
+  await assertQuiet(system)
+})
+
+test('10. Redis stopped for one, three and five seconds', async t => {
+  const system = await startSystem(t, { workers: 2 })
+  const tally = await driveDuring(system, async () => {
+    for (const ms of [1_000, 3_000, 5_000]) {
+      process.kill(system.redis.pid, 'SIGSTOP')
+      await pause(ms)
+      process.kill(system.redis.pid, 'SIGCONT')
+      await pause(1_500)
+    }
+  })
+  // Longer than the grace period: what arrives then is refused at once.
+  assertHonest(tally, ['BROKER_UNAVAILABLE'])
+  await assertQuiet(system)
+})
+
+const wipes: Array<[string, (redis: Connection, jobs: string) => Promise<unknown>]> = [
+  ['FLUSHALL', redis => redis.flushAll()],
+  ['XGROUP DESTROY', (redis, jobs) => redis.xGroupDestroy(jobs, group)],
+  ['DEL of the stream', (redis, jobs) => redis.del(jobs)]
+]
+for (const [name, wipe] of wipes) {
+  test(`11. ${name} while workers block`, async t => {
+    const system = await startSystem(t, { workers: 2 })
+    const redis = await connected(t, system)
+    const { jobs } = keysOf(system.prefix, 'everyday')
+    assertHonest(await driveDuring(system, () => tenTimes(() => wipe(redis, jobs).catch(() => {}))))
+    await assertQuiet(system)
+  })
+}
+
+test('12. DELCONSUMER and stray XACKs of live entries', async t => {
+  const system = await startSystem(t, { workers: 2 })
+  const redis = await connected(t, system)
+  const { jobs } = keysOf(system.prefix, 'everyday')
+  assertHonest(await driveDuring(system, () => tenTimes(async () => {
+    for (const { id } of await redis.xPendingRange(jobs, group, '-', '+', 10)) await redis.xAck(jobs, group, id)
+    for (const { name } of await redis.xInfoConsumers(jobs, group)) await redis.xGroupDelConsumer(jobs, group, name)
+  })))
+  await assertQuiet(system)
+})
+
+test('13. a storm of SCRIPT FLUSH', async t => {
+  const system = await startSystem(t, { workers: 2 })
+  const redis = await connected(t, system)
+  assertHonest(await driveDuring(system, async () => {
+    for (let i = 0; i < 300; i++) {
+      await redis.scriptFlush()
+      await pause(10)
+    }
+  }))
+  await assertQuiet(system)
+})
+
+test('14. no memory for a second: what comes is refused, what is there is finished', async t => {
+  const system = await startSystem(t, { workers: 2 })
+  const redis = await connected(t, system)
+  const tally = await driveDuring(system, async () => {
+    await redis.configSet('maxmemory', '1')
+    await until('the queue drained', async () => await redis.xLen(keysOf(system.prefix, 'everyday').jobs) === 0)
+    await pause(1_000)
+    await redis.configSet('maxmemory', '0')
+  })
+  assertHonest(tally, ['OVERLOADED'])
+  assert.ok((tally.errors['OVERLOADED'] ?? 0) > 0)
+  assert.equal((await system.predict(fixture('ship.jpg'))).status, 200)
+  await assertQuiet(system)
+})
+
+/** As after a crash in the middle of a write. */
+function cutTail (folder: string): void {
+  for (const file of readdirSync(folder).filter(name => name.endsWith('.incr.aof'))) {
+    const path = join(folder, file)
+    truncateSync(path, Math.max(0, statSync(path).size - 37))
+  }
+}
