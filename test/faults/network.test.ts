@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { startRedis } from '../../scripts/redis.js'
 import { startSystem } from '../support/system.ts'
-import { assertHonest, assertQuiet, drive, driveCount } from './oracle.ts'
+import { assertHonest, assertQuiet, drive, driveCount, pause } from './oracle.ts'
 import { startProxy } from './proxy.ts'
 import { connected } from './redis.ts'
 
@@ -24,10 +24,6 @@ async function driveDuring (system: Parameters<typeof drive>[0], sabotage: () =>
   await pause(1_000)
   over = true
   return await load
-}
-
-function pause (ms: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, ms))
 }
 
 test('4. a black hole from Redis to the workers while jobs arrive', async t => {

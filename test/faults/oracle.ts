@@ -27,36 +27,58 @@ export interface Load {
   pauseMs?: number
 }
 
-/** Sends our pictures again and again and checks each answer against its picture. */
+/** Sends our pictures again and again, each client waiting for its answer, and checks each answer against its picture. */
 export async function drive (system: Pick<System, 'predict'>, { concurrency, until: ends, pauseMs = 0 }: Load): Promise<Tally> {
-  const tally: Tally = { requests: 0, ok: 0, wrong: 0, lost: 0, errors: {}, withoutRetryAfter: 0, slowestMs: 0 }
+  const tally = emptyTally()
   let next = 0
   await Promise.all(Array.from({ length: concurrency }, async () => {
     while (!ends()) {
-      await one(fixtures[next++ % fixtures.length] as typeof fixtures[number])
-      if (pauseMs > 0) await new Promise(resolve => setTimeout(resolve, pauseMs))
+      await send(system, next++, tally)
+      if (pauseMs > 0) await pause(pauseMs)
     }
   }))
   return tally
+}
 
-  async function one ({ image, label }: { image: Buffer, label: string }): Promise<void> {
-    tally.requests++
-    const startedMs = performance.now()
-    try {
-      const { status, body, headers } = await system.predict(image)
-      if (status === 200 && body.predictions?.[0]?.label === label) tally.ok++
-      else if (status === 200) tally.wrong++
-      else count(body.error?.code ?? `HTTP ${status}`, status === 503 && headers.get('retry-after') === null)
-    } catch {
-      tally.lost++
+/** The same at a given rate, whether answers come or not: clients don't know how busy we are. */
+export async function driveOpen (system: Pick<System, 'predict'>, { ratePerSecond, until: ends }: { ratePerSecond: number, until: () => boolean }): Promise<Tally> {
+  const tally = emptyTally()
+  const sent: Array<Promise<void>> = []
+  const startedMs = performance.now()
+  while (!ends()) {
+    const due = (performance.now() - startedMs) / 1_000 * ratePerSecond
+    while (sent.length < due) sent.push(send(system, sent.length, tally))
+    await pause(10)
+  }
+  await Promise.all(sent)
+  return tally
+}
+
+function emptyTally (): Tally {
+  return { requests: 0, ok: 0, wrong: 0, lost: 0, errors: {}, withoutRetryAfter: 0, slowestMs: 0 }
+}
+
+export function pause (ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms))
+}
+
+async function send (system: Pick<System, 'predict'>, i: number, tally: Tally): Promise<void> {
+  const { image, label } = fixtures[i % fixtures.length] as typeof fixtures[number]
+  const startedMs = performance.now()
+  tally.requests++
+  try {
+    const { status, body, headers } = await system.predict(image)
+    if (status === 200 && body.predictions?.[0]?.label === label) tally.ok++
+    else if (status === 200) tally.wrong++
+    else {
+      const code = body.error?.code ?? `HTTP ${status}`
+      tally.errors[code] = (tally.errors[code] ?? 0) + 1
+      if (status === 503 && headers.get('retry-after') === null) tally.withoutRetryAfter++
     }
-    tally.slowestMs = Math.max(tally.slowestMs, performance.now() - startedMs)
+  } catch {
+    tally.lost++
   }
-
-  function count (code: string, isMute: boolean): void {
-    tally.errors[code] = (tally.errors[code] ?? 0) + 1
-    if (isMute) tally.withoutRetryAfter++
-  }
+  tally.slowestMs = Math.max(tally.slowestMs, performance.now() - startedMs)
 }
 
 /** A load of a fixed number of requests. */

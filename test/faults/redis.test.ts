@@ -7,12 +7,8 @@ import { group, keysOf, type Connection } from '@streamsight/protocol'
 import { startRedis } from '../../scripts/redis.js'
 import { fixture, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
-import { assertHonest, assertQuiet, drive } from './oracle.ts'
+import { assertHonest, assertQuiet, drive, pause } from './oracle.ts'
 import { connected, restartRedis } from './redis.ts'
-
-function pause (ms: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, ms))
-}
 
 /** A load that goes on while `sabotage` runs and a second longer. */
 async function driveDuring (system: System, sabotage: () => Promise<void>) {

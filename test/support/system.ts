@@ -9,6 +9,8 @@ import { until } from './until.ts'
 
 export interface SystemOptions {
   workers?: number
+  /** Start of the keys; a random one unless a test must know it beforehand. */
+  prefix?: string
   /** Settings of both apps. */
   env?: Record<string, string>
   gatewayEnv?: Record<string, string>
@@ -51,7 +53,7 @@ export function fixture (file: string): Buffer {
 export async function startSystem (t: Pick<TestContext, 'after'>, options: SystemOptions = {}) {
   const redis = options.redis ?? await startRedis()
   const port = await freePort()
-  const prefix = `t${randomUUID().slice(0, 8)}`
+  const prefix = options.prefix ?? `t${randomUUID().slice(0, 8)}`
   const shared = { REDIS_URL: options.redisUrl ?? redis.url, REDIS_PREFIX: prefix, ...options.env }
   const workers: Process[] = []
   t.after(stop)
