@@ -84,13 +84,15 @@ for (const [name, wipe] of wipes) {
   })
 }
 
-test('12. DELCONSUMER and stray XACKs of live entries', async t => {
-  const system = await startSystem(t, { workers: 2 })
+test('12. DELCONSUMER and stray XACKs of live entries, whose workers then die', async t => {
+  const system = await startSystem(t, { workers: 2, restart: true })
   const redis = await connected(t, system)
   const { jobs } = keysOf(system.prefix, 'everyday')
   assertHonest(await driveDuring(system, () => tenTimes(async () => {
     for (const { id } of await redis.xPendingRange(jobs, group, '-', '+', 10)) await redis.xAck(jobs, group, id)
     for (const { name } of await redis.xInfoConsumers(jobs, group)) await redis.xGroupDelConsumer(jobs, group, name)
+    // What they held is now known to nobody but the gateway.
+    system.workers[Math.floor(Math.random() * 2)]?.signal('SIGKILL')
   })))
   await assertQuiet(system)
 })

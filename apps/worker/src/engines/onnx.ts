@@ -14,6 +14,8 @@ export async function openOnnx ({ model, artifact, name, threads }: EngineOption
   const session = await InferenceSession.create(join(model.dir, artifact.path), {
     executionProviders: [provider],
     intraOpNumThreads: threads,
+    // Threads that spin while they wait take the cores from decoding: on two cores 1.3 times fewer images a second.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
     logSeverityLevel: 3
   })
   const [inputName] = session.inputNames
