@@ -7,7 +7,7 @@ import { say } from './bootstrap.js'
 /** A process that lives this long is taken for healthy: its next pause is short again. */
 const healthyMs = 10_000
 const firstPauseMs = 100
-const longestPauseMs = 10_000
+const longestPauseMs = 2_000
 
 /**
  * @typedef {{ name: string, command: string, args: string[], env?: Record<string, string | undefined>, cwd: string, quiet?: boolean }} Program

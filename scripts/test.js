@@ -1,4 +1,4 @@
-/** `npm test`: from a bare clone to one summary. `npm test -- <files>` runs only those tests. */
+/** `npm test`: from a bare clone to one summary. `npm test -- <files>` runs only those tests; FAULTS=all none but the faults, and all of them. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
@@ -16,11 +16,15 @@ async function main () {
   await runQuietly('npm', ['run', '--silent', 'typecheck'])
 
   const chosen = process.argv.slice(2)
-  const files = chosen.length > 0 ? chosen : [...workspaces().flatMap(folder => testsIn(join(folder, 'test'))), ...testsIn('test')]
+  const files = chosen.length > 0 ? chosen : process.env['FAULTS'] === 'all' ? testsIn('test/faults') : everyTest()
   say(`running ${files.length} test files …`)
   const child = spawn(process.execPath, ['--import', 'tsx', '--test', ...files], { cwd: root, stdio: 'inherit' })
   const [code] = await once(child, 'exit')
   process.exit(code ?? 1)
+}
+
+function everyTest () {
+  return [...workspaces().flatMap(folder => testsIn(join(folder, 'test'))), ...testsIn('test'), ...testsIn('test/faults')]
 }
 
 function workspaces () {

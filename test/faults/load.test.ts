@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { test } from 'node:test'
 import { keysOf } from '@streamsight/protocol'
 import { fixture, fixtures, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
+import { fault, quickFault } from './fault.ts'
 import { assertHonest, assertMemoryBack, assertQuiet, drive, driveOpen, metric } from './oracle.ts'
 import { connected } from './redis.ts'
 
 const hooked = ['--import', 'tsx', 'test/faults/hooked-worker.ts']
 
-test('18. ten times more than can be done for 20 s: honest refusals, and the work goes on', async t => {
+fault('18. ten times more than can be done for 20 s: honest refusals, and the work goes on', async t => {
   const deadlineMs = 4_000
   const system = await startSystem(t, { workerArgs: hooked, workerEnv: { SLOW_MS: '20' }, env: { REQUEST_TIMEOUT_MS: String(deadlineMs), MAX_QUEUE_DEPTH: '100' } })
   const redis = await connected(t, system)
@@ -32,7 +32,7 @@ test('18. ten times more than can be done for 20 s: honest refusals, and the wor
   await assertMemoryBack(system, memoryBefore)
 })
 
-test('19. half of the clients leave at random: the others are answered', async t => {
+fault('19. half of the clients leave at random: the others are answered', async t => {
   const system = await startSystem(t, { workerArgs: hooked, workerEnv: { SLOW_MS: '5' } })
   let left = 0
   await Promise.all(Array.from({ length: 200 }, async (_, i) => {
@@ -46,7 +46,7 @@ test('19. half of the clients leave at random: the others are answered', async t
   await assertQuiet(system)
 })
 
-test('19b. work that nobody waits for any more never reaches the engine', async t => {
+quickFault('19b. work that nobody waits for any more never reaches the engine', async t => {
   const system = await startSystem(t, { workerArgs: hooked, workerEnv: { SLOW_MS: '1500', BATCH_MAX_SIZE: '1' } })
   const redis = await connected(t, system)
   const { jobs } = keysOf(system.prefix, 'everyday')
@@ -63,7 +63,7 @@ test('19b. work that nobody waits for any more never reaches the engine', async 
   assert.equal(jobsDone(system), 2)
 })
 
-test('22. a gateway killed with 100 requests open: retries with their Idempotency-Key get the first answer', async t => {
+quickFault('22. a gateway killed with 100 requests open: retries with their Idempotency-Key get the first answer', async t => {
   const system = await startSystem(t, { workerArgs: hooked, workerEnv: { SLOW_MS: '20' } })
   const keys = Array.from({ length: 100 }, () => randomUUID())
   const send = (key: string, i: number) => system.predict((fixtures[i % fixtures.length] as typeof fixtures[number]).image, { headers: { 'idempotency-key': key } })

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { test, type TestContext } from 'node:test'
+import type { TestContext } from 'node:test'
 import { startRedis } from '../../scripts/redis.js'
 import { startSystem } from '../support/system.ts'
+import { fault, quickFault } from './fault.ts'
 import { assertHonest, assertQuiet, drive, driveCount, pause } from './oracle.ts'
 import { startProxy } from './proxy.ts'
 import { connected } from './redis.ts'
@@ -26,7 +27,7 @@ async function driveDuring (system: Parameters<typeof drive>[0], sabotage: () =>
   return await load
 }
 
-test('4. a black hole from Redis to the workers while jobs arrive', async t => {
+fault('4. a black hole from Redis to the workers while jobs arrive', async t => {
   const { system, proxy } = await startBehindProxy(t, 'worker')
   assertHonest(await driveDuring(system, async () => {
     for (let i = 0; i < 3; i++) {
@@ -42,7 +43,7 @@ test('4. a black hole from Redis to the workers while jobs arrive', async t => {
   await assertQuiet(system)
 })
 
-test('5. a black hole on the gateway’s subscriber: the stored outcomes are found', async t => {
+fault('5. a black hole on the gateway’s subscriber: the stored outcomes are found', async t => {
   const { system, proxy } = await startBehindProxy(t, 'gateway')
   assertHonest(await driveDuring(system, async () => {
     await pause(300)
@@ -53,7 +54,7 @@ test('5. a black hole on the gateway’s subscriber: the stored outcomes are fou
   await assertQuiet(system)
 })
 
-test('6. the reply to ENQ cut: no request is lost and none is done twice', async t => {
+quickFault('6. the reply to ENQ cut: no request is lost and none is done twice', async t => {
   const { system, proxy } = await startBehindProxy(t, 'gateway')
   assertHonest(await driveDuring(system, async () => {
     for (let i = 0; i < 20; i++) {
@@ -66,7 +67,7 @@ test('6. the reply to ENQ cut: no request is lost and none is done twice', async
   await assertQuiet(system)
 })
 
-test('7. the connection cut in the middle of an image', async t => {
+fault('7. the connection cut in the middle of an image', async t => {
   const { system, proxy } = await startBehindProxy(t, 'gateway')
   assertHonest(await driveDuring(system, async () => {
     for (let i = 0; i < 20; i++) {
@@ -77,7 +78,7 @@ test('7. the connection cut in the middle of an image', async t => {
   await assertQuiet(system)
 })
 
-test('7b. a slow network delays and loses nothing', async t => {
+fault('7b. a slow network delays and loses nothing', async t => {
   const { system, proxy } = await startBehindProxy(t, 'worker')
   proxy.delay(50)
   assertHonest(await driveCount(system, { count: 60, concurrency: 12 }))
@@ -85,7 +86,7 @@ test('7b. a slow network delays and loses nothing', async t => {
   await assertQuiet(system)
 })
 
-test('16. a gateway stopped until Redis drops its subscriber', async t => {
+fault('16. a gateway stopped until Redis drops its subscriber', async t => {
   const system = await startSystem(t, { workers: 2 })
   const redis = await connected(t, system)
   await redis.configSet('client-output-buffer-limit', 'pubsub 64kb 32kb 1')
@@ -101,7 +102,7 @@ test('16. a gateway stopped until Redis drops its subscriber', async t => {
   await assertQuiet(system)
 })
 
-test('17. UNSUBSCRIBE lost 200 times: no channel and no listener is left', async t => {
+fault('17. UNSUBSCRIBE lost 200 times: no channel and no listener is left', async t => {
   const system = await startSystem(t, { workers: 2 })
   const redis = await connected(t, system)
   assertHonest(await driveDuring(system, async () => {

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
 import { group, keysOf, type Connection } from '@streamsight/protocol'
 import { startRedis } from '../../scripts/redis.js'
 import { fixture, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
+import { fault, quickFault } from './fault.ts'
 import { assertHonest, assertQuiet, drive, pause } from './oracle.ts'
 import { connected, restartRedis } from './redis.ts'
 
@@ -29,7 +29,7 @@ async function tenTimes (sabotage: () => Promise<unknown>): Promise<void> {
   }
 }
 
-test('8. Redis killed and restarted empty, five times under load', async t => {
+quickFault('8. Redis killed and restarted empty, five times under load', async t => {
   const system = await startSystem(t, { workers: 2 })
   assertHonest(await driveDuring(system, async () => {
     for (let i = 0; i < 5; i++) {
@@ -40,7 +40,7 @@ test('8. Redis killed and restarted empty, five times under load', async t => {
   await assertQuiet(system)
 })
 
-test('9. Redis with an append-only file killed, the file’s tail cut, restarted', async t => {
+fault('9. Redis with an append-only file killed, the file’s tail cut, restarted', async t => {
   const dir = mkdtempSync(join(tmpdir(), 'streamsight-'))
   const args = ['--appendonly', 'yes', '--dir', dir, '--aof-load-truncated', 'yes']
   const redis = await startRedis({ args })
@@ -54,7 +54,7 @@ test('9. Redis with an append-only file killed, the file’s tail cut, restarted
   await assertQuiet(system)
 })
 
-test('10. Redis stopped for one, three and five seconds', async t => {
+fault('10. Redis stopped for one, three and five seconds', async t => {
   const system = await startSystem(t, { workers: 2 })
   const tally = await driveDuring(system, async () => {
     for (const ms of [1_000, 3_000, 5_000]) {
@@ -75,7 +75,8 @@ const wipes: Array<[string, (redis: Connection, jobs: string) => Promise<unknown
   ['DEL of the stream', (redis, jobs) => redis.del(jobs)]
 ]
 for (const [name, wipe] of wipes) {
-  test(`11. ${name} while workers block`, async t => {
+  const declare = name === 'FLUSHALL' ? quickFault : fault
+  declare(`11. ${name} while workers block`, async t => {
     const system = await startSystem(t, { workers: 2 })
     const redis = await connected(t, system)
     const { jobs } = keysOf(system.prefix, 'everyday')
@@ -84,7 +85,7 @@ for (const [name, wipe] of wipes) {
   })
 }
 
-test('12. DELCONSUMER and stray XACKs of live entries, whose workers then die', async t => {
+fault('12. DELCONSUMER and stray XACKs of live entries, whose workers then die', async t => {
   const system = await startSystem(t, { workers: 2, restart: true })
   const redis = await connected(t, system)
   const { jobs } = keysOf(system.prefix, 'everyday')
@@ -97,7 +98,7 @@ test('12. DELCONSUMER and stray XACKs of live entries, whose workers then die', 
   await assertQuiet(system)
 })
 
-test('13. a storm of SCRIPT FLUSH', async t => {
+fault('13. a storm of SCRIPT FLUSH', async t => {
   const system = await startSystem(t, { workers: 2 })
   const redis = await connected(t, system)
   assertHonest(await driveDuring(system, async () => {
@@ -109,7 +110,7 @@ test('13. a storm of SCRIPT FLUSH', async t => {
   await assertQuiet(system)
 })
 
-test('14. no memory for a second: what comes is refused, what is there is finished', async t => {
+fault('14. no memory for a second: what comes is refused, what is there is finished', async t => {
   const system = await startSystem(t, { workers: 2 })
   const redis = await connected(t, system)
   const tally = await driveDuring(system, async () => {

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
 import { createConnection, keysOf } from '@streamsight/protocol'
 import { fixture, fixtures, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
+import { fault, quickFault } from './fault.ts'
 import { hangMark, marked, poisonMark } from './marks.ts'
 import { assertHonest, assertQuiet, drive, driveCount } from './oracle.ts'
 import { connected } from './redis.ts'
@@ -13,7 +13,7 @@ import { connected } from './redis.ts'
 const hooked = ['--import', 'tsx', 'test/faults/hooked-worker.ts']
 
 for (const point of ['before-decode', 'after-infer', 'after-finish']) {
-  test(`1. kill -9 of a worker ${point.replace('-', ' ')}: its clients wait, and get their answers`, async t => {
+  quickFault(`1. kill -9 of a worker ${point.replace('-', ' ')}: its clients wait, and get their answers`, async t => {
     const file = join(mkdtempSync(join(tmpdir(), 'streamsight-')), 'crash')
     const system = await startSystem(t, { workerArgs: hooked, restart: true, workerEnv: { CRASH_POINT: point, CRASH_ONCE_FILE: file } })
     const load = driveCount(system, { count: 80, concurrency: 16 })
@@ -25,7 +25,7 @@ for (const point of ['before-decode', 'after-infer', 'after-finish']) {
   })
 }
 
-test('2. random worker kills for 30 s under load', async t => {
+fault('2. random worker kills for 30 s under load', async t => {
   const system = await startSystem(t, { workers: 3, restart: true })
   const ends = performance.now() + 30_000
   const load = drive(system, { concurrency: 24, until: () => performance.now() > ends })
@@ -37,7 +37,7 @@ test('2. random worker kills for 30 s under load', async t => {
   await assertQuiet(system)
 })
 
-test('2b. kill -9 of the only worker under load costs its clients a wait and no error', async t => {
+quickFault('2b. kill -9 of the only worker under load costs its clients a wait and no error', async t => {
   const system = await startSystem(t, { restart: true })
   const load = driveCount(system, { count: 300, concurrency: 32 })
   await system.workers[0]?.untilLog('work has begun', ({ event }) => event === 'job')
@@ -46,7 +46,7 @@ test('2b. kill -9 of the only worker under load costs its clients a wait and no 
   await assertQuiet(system)
 })
 
-test('3. a worker stopped past its lease: another answers, and its late outcome is refused', async t => {
+fault('3. a worker stopped past its lease: another answers, and its late outcome is refused', async t => {
   const system = await startSystem(t, { workerArgs: hooked, workerEnv: { SLOW_MS: '500' } })
   const answer = system.predict(fixture('ship.jpg'))
   await untilPending(system, 1)
@@ -61,7 +61,7 @@ test('3. a worker stopped past its lease: another answers, and its late outcome 
   await assertQuiet(system)
 })
 
-test('15. a poison image among 15 good ones: 15 answers, one 422, one dead letter', async t => {
+quickFault('15. a poison image among 15 good ones: 15 answers, one 422, one dead letter', async t => {
   const system = await startSystem(t, { workerArgs: hooked, restart: true, env: { ADMIN_TOKEN: 'operator' } })
   const poison = system.predict(marked(fixture('cat.png'), poisonMark))
   const good = Array.from({ length: 15 }, (_, i) => fixtures[i % fixtures.length] as typeof fixtures[number])
@@ -78,7 +78,7 @@ test('15. a poison image among 15 good ones: 15 answers, one 422, one dead lette
   await assertQuiet(system)
 })
 
-test('15b. a poison image is given up although Redis forgets it in between', async t => {
+fault('15b. a poison image is given up although Redis forgets it in between', async t => {
   const system = await startSystem(t, { workerArgs: hooked, restart: true })
   const redis = await connected(t, system)
   const poison = system.predict(marked(fixture('cat.png'), poisonMark))
@@ -91,7 +91,7 @@ test('15b. a poison image is given up although Redis forgets it in between', asy
   await assertQuiet(system)
 })
 
-test('15c. a decoder that hangs: the watchdog ends the worker, and the image is given up', async t => {
+fault('15c. a decoder that hangs: the watchdog ends the worker, and the image is given up', async t => {
   const system = await startSystem(t, { workerArgs: hooked, restart: true, env: { REQUEST_TIMEOUT_MS: '90000' } })
   const hanging = system.predict(marked(fixture('cat.png'), hangMark))
   const { status, body } = await hanging
@@ -102,7 +102,7 @@ test('15c. a decoder that hangs: the watchdog ends the worker, and the image is 
   await assertQuiet(system)
 })
 
-test('20. workers whose clocks are a minute wrong drop nothing', async t => {
+fault('20. workers whose clocks are a minute wrong drop nothing', async t => {
   const system = await startSystem(t, { workers: 0 })
   for (const [slot, skew] of [[1, '60000'], [2, '-60000']] as const) system.addWorker(slot, { args: hooked, env: { CLOCK_SKEW_MS: skew } })
   await system.untilReady()
@@ -111,7 +111,7 @@ test('20. workers whose clocks are a minute wrong drop nothing', async t => {
   await assertQuiet(system)
 })
 
-test('21. a rolling restart of all workers under load: no error', async t => {
+fault('21. a rolling restart of all workers under load: no error', async t => {
   const system = await startSystem(t, { workers: 2 })
   let rolled = false
   const load = drive(system, { concurrency: 16, until: () => rolled })

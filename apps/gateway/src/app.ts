@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http'
+import { finished } from 'node:stream/promises'
 import bearerAuth from '@fastify/bearer-auth'
 import multipart from '@fastify/multipart'
 import rateLimit from '@fastify/rate-limit'
@@ -30,6 +32,9 @@ declare module 'fastify' {
 
 /** Time to receive a whole request: ten megabytes over a poor mobile connection. */
 const receiveTimeoutMs = 60_000
+
+/** How long a refused client may go on sending before its connection is closed all the same. */
+const drainMs = 10_000
 
 export type App = Awaited<ReturnType<typeof buildApp>>
 
@@ -65,9 +70,16 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
   app.decorateReply('failure', undefined)
   app.setErrorHandler(sendError)
   app.setNotFoundHandler((request, reply) => sendError(new ApiError('NOT_FOUND'), request, reply))
-  app.addHook('onRequest', async (request, reply) => { reply.header('x-request-id', request.id) })
-  // Or the process would wait for clients that keep their connection.
-  app.addHook('onSend', async (_request, reply) => { if (closing) reply.header('connection', 'close') })
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+    // Or a body sent to nowhere would be read into memory, past admission.
+    if (request.is404) throw new ApiError('NOT_FOUND')
+  })
+  app.addHook('onSend', async (request, reply) => {
+    if (reply.failure !== undefined && !request.raw.complete) await letFinish(request.raw, reply)
+    // Or the process would wait for clients that keep their connection.
+    if (closing) reply.header('connection', 'close')
+  })
   app.addHook('onResponse', async (request, reply) => logRequest({ request, reply, metrics, log }))
   // Still listening, so that what arrives now is told to go elsewhere while what is open gets its answer.
   app.addHook('preClose', async () => {
@@ -119,7 +131,8 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
     const limit = {
       max: config.RATE_LIMIT_PER_MINUTE,
       timeWindow: 60_000,
-      keyGenerator: (request: FastifyRequest) => request.headers.authorization ?? request.ip,
+      // Where there are no keys, a client could invent another one for each request.
+      keyGenerator: (request: FastifyRequest) => keys.length > 0 ? bearerOf(request) : request.ip,
       errorResponseBuilder: (_request: FastifyRequest, { ttl }: { ttl: number }) => new ApiError('RATE_LIMITED', { retryAfterS: Math.ceil(ttl / 1_000) })
     }
     const hooks: onRequestHookHandler[] = []
@@ -127,6 +140,21 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
     if (config.RATE_LIMIT_PER_MINUTE > 0) hooks.push(app.rateLimit(limit))
     return hooks
   }
+
+  /**
+   * Throws away what a refused client is still sending. A connection that is closed on it would be reset, and the client
+   * would see that instead of the answer: one that is to be closed is drained first, any other stays open.
+   */
+  async function letFinish (body: IncomingMessage, reply: FastifyReply): Promise<void> {
+    body.unpipe().resume()
+    reply.removeHeader('connection')
+    if (closing || !reply.raw.shouldKeepAlive) await finished(body, { signal: AbortSignal.timeout(drainMs), cleanup: true }).catch(() => {})
+  }
+}
+
+/** The API key of a request that has a valid one, without the spaces that may stand around it. */
+function bearerOf ({ headers }: FastifyRequest): string {
+  return (headers.authorization ?? '').slice('Bearer '.length).trim()
 }
 
 function answer (reply: FastifyReply, { ok, reasons }: Health) {
@@ -136,6 +164,8 @@ function answer (reply: FastifyReply, { ok, reasons }: Health) {
 function sendError (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = toApiError(thrown)
   reply.failure = error
+  // Errors of Fastify itself, a broken URL say, come here past all hooks.
+  reply.header('x-request-id', request.id)
   if (error.retryAfterS !== undefined) reply.header('retry-after', error.retryAfterS)
   return reply.code(error.statusCode).send(errorBody(error, request.id))
 }

@@ -67,8 +67,8 @@ export function createBroker ({ url, prefix, model, log }: BrokerOptions) {
 
     /** Starts connecting; resolves without waiting for Redis, which may come later. */
     start (): void {
-      void commands.connect()
-      void subscriber.connect()
+      // Tried again for ever; only `close` ends it, and that is no news.
+      for (const connection of [commands, subscriber]) connection.connect().catch(() => {})
       timer = setInterval(() => void sweep({ minWaitMs: limits.checkIntervalMs }), limits.checkIntervalMs)
     },
 

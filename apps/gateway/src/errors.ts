@@ -42,11 +42,11 @@ export class ApiError extends Error {
 /** Whatever was thrown, as one of the errors above. What is not known to be harmless becomes INTERNAL and tells nothing. */
 export function toApiError (error: unknown): ApiError {
   if (error instanceof ApiError) return error
-  const { code, statusCode, message } = error as { code?: string, statusCode?: number, message?: string }
+  const { code, statusCode, message } = (error ?? {}) as { code?: unknown, statusCode?: unknown, message?: unknown }
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' || code === 'FST_REQ_FILE_TOO_LARGE') return new ApiError('IMAGE_TOO_LARGE', { cause: error })
-  if (code?.startsWith('FST_BEARER_AUTH')) return new ApiError('UNAUTHORIZED', { cause: error })
-  if (code === 'FST_ERR_VALIDATION' && message !== undefined) return new ApiError('MALFORMED_REQUEST', { message, cause: error })
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return new ApiError('MALFORMED_REQUEST', { cause: error })
+  if (typeof code === 'string' && code.startsWith('FST_BEARER_AUTH')) return new ApiError('UNAUTHORIZED', { cause: error })
+  if (code === 'FST_ERR_VALIDATION' && typeof message === 'string') return new ApiError('MALFORMED_REQUEST', { message, cause: error })
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) return new ApiError('MALFORMED_REQUEST', { cause: error })
   return new ApiError('INTERNAL', { cause: error })
 }
 

@@ -34,6 +34,16 @@ async function readImage (request: FastifyRequest, maxBytes: number): Promise<Bu
 
 /** Reads the form to its end, so that one that was cut short is noticed. */
 async function readPart (request: FastifyRequest, maxBytes: number): Promise<Buffer | undefined> {
+  try {
+    return await readForm(request, maxBytes)
+  } catch (cause) {
+    if (cause instanceof ApiError) throw cause
+    // The parser has plain errors for forms without a boundary or an end; nothing but the client's bytes can cause them.
+    throw new ApiError('MALFORMED_REQUEST', { message: 'The form is broken, cut short, or has too many parts', cause })
+  }
+}
+
+async function readForm (request: FastifyRequest, maxBytes: number): Promise<Buffer | undefined> {
   let image: Buffer | undefined
   for await (const part of request.parts()) {
     if (part.type !== 'file') continue
