@@ -82,7 +82,7 @@ export function createPipeline (options: PipelineOptions) {
     const startedAtMs = performance.now()
     try {
       if (isExpired(delivery)) return await drop(delivery)
-      const rgb = await watched('decoding', 2 * decodeTimeoutMs, decoder.decode(delivery.job.image, delivery.job.contentType))
+      const rgb = await watched('decoding', 1.25 * decodeTimeoutMs, decoder.decode(delivery.job.image, delivery.job.contentType))
       const decodedAtMs = performance.now()
       decoded.push({ delivery, rgb, decodeMs: decodedAtMs - startedAtMs, decodedAtMs })
       void pump()

@@ -25,5 +25,5 @@ export interface Decoder {
   close: () => Promise<void>
 }
 
-/** No honest image takes this long; decoding is given up with UNDECODABLE_IMAGE. */
-export const decodeTimeoutMs = 5_000
+/** No honest image takes this long, even where all cores are busy; decoding is given up with UNDECODABLE_IMAGE. */
+export const decodeTimeoutMs = 10_000
