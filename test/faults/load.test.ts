@@ -11,7 +11,7 @@ const hooked = ['--import', 'tsx', 'test/faults/hooked-worker.ts']
 
 fault('18. ten times more than can be done for 20 s: honest refusals, and the work goes on', async t => {
   const deadlineMs = 4_000
-  const system = await startSystem(t, { workerArgs: hooked, workerEnv: { SLOW_MS: '20' }, env: { REQUEST_TIMEOUT_MS: String(deadlineMs), MAX_QUEUE_DEPTH: '100' } })
+  const system = await startSystem(t, { workerArgs: hooked, workerEnv: { SLOW_MS: '60' }, env: { REQUEST_TIMEOUT_MS: String(deadlineMs), MAX_QUEUE_DEPTH: '100' } })
   const redis = await connected(t, system)
   const memoryBefore = await metric(system, 'nodejs_heap_size_used_bytes')
   const capacity = await perSecond(5_000, ends => drive(system, { concurrency: 16, until: () => performance.now() > ends }))

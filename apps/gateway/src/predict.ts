@@ -13,8 +13,10 @@ import { readUpload, tooLarge } from './upload.ts'
 
 export interface PredictDependencies { config: Config, broker: Broker, fleet: Fleet, admission: Admission, metrics: Metrics, isClosing: () => boolean }
 
+const defaultTopK = 5
+
 const Query = Type.Object({
-  topK: Type.Integer({ default: 5, minimum: 1, maximum: 100, description: 'Predictions wanted' }),
+  topK: Type.Optional(Type.Integer({ default: defaultTopK, minimum: 1, maximum: 100, description: 'Predictions wanted' })),
   model: Type.Optional(Type.String({ description: 'Model to ask; the default one if left out' }))
 })
 
@@ -59,7 +61,7 @@ export function createPredict ({ config, broker, fleet, admission, metrics, isCl
     async predict (request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof Answer>> {
       const startedMs = performance.now()
       const { image, contentType } = await readUpload(request, limits)
-      const { topK } = request.query as Static<typeof Query>
+      const { topK = defaultTopK } = request.query as Static<typeof Query>
       const order = { id: request.id, image, contentType, topK, timeoutMs: config.REQUEST_TIMEOUT_MS, maxDepth: fleet.maxDepth() }
       const outcome = await broker.classify(order, clientGone(reply)).catch(withRetryAfter)
       reply.outcome = outcome

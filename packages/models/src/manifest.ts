@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
-const RelativePath = Type.String({ pattern: '^[^/\\\\.][^\\\\]*$', description: 'Within the model’s directory' })
+const RelativePath = Type.String({ pattern: '^[^/\\\\.][^/\\\\]*(/[^/\\\\.][^/\\\\]*)*$', description: 'Within the model’s directory: no part of it begins with a dot' })
 const PerChannel = Type.Array(Type.Number(), { minItems: 3, maxItems: 3 })
 
 const Input = Type.Object({
@@ -14,7 +14,7 @@ const Input = Type.Object({
   kernel: Type.Union([Type.Literal('nearest'), Type.Literal('linear'), Type.Literal('cubic'), Type.Literal('lanczos3')]),
   scale: Type.Number({ description: 'A channel’s input is (pixel · scale − mean) ÷ std, with pixel in 0–255' }),
   mean: PerChannel,
-  std: PerChannel
+  std: Type.Array(Type.Number({ exclusiveMinimum: 0 }), { minItems: 3, maxItems: 3 })
 }, { additionalProperties: false })
 
 const Artifact = Type.Object({
@@ -62,6 +62,14 @@ export function parseManifest (text: string, file: string): Manifest {
     throw new ModelError(`${file}: not JSON: ${(error as Error).message}`)
   }
   if (schema.Check(value)) return value
-  const [first] = schema.Errors(value)
-  throw new ModelError(`${file}: field "${first?.instancePath.slice(1).replaceAll('/', '.') || '(top)'}" ${first?.message ?? 'is not valid'}`)
+  throw new ModelError(`${file}: ${firstFault(value)}`)
+}
+
+function firstFault (value: unknown): string {
+  const errors = schema.Errors(value)
+  const [first] = errors
+  const field = `field "${first?.instancePath.slice(1).replaceAll('/', '.') || '(top)'}"`
+  const allowed = errors.flatMap(error => error.keyword === 'const' && error.instancePath === first?.instancePath ? [error.params.allowedValue] : [])
+  if (allowed.length > 0) return `${field} must be ${allowed.join(' or ')}`
+  return `${field} ${first?.keyword === 'boolean' ? 'is not one that a manifest has' : first?.message ?? 'is not valid'}`
 }

@@ -23,6 +23,7 @@ export async function openModel (modelsDir: string, name: string): Promise<Model
 
 /** Checks that every file of an artifact is there with the manifest's size and sha256; the error names the file. */
 export async function verifyArtifact (model: Model, artifact: Artifact): Promise<void> {
+  if (!artifact.files.some(({ path }) => path === artifact.path)) throw new ModelError(`${join(model.dir, artifact.path)}: not among the files of its artifact`)
   for (const file of artifact.files) {
     const path = join(model.dir, file.path)
     const bytes = await sizeOf(path)

@@ -60,11 +60,20 @@ export function createConsumer (connections: { commands: Connection, blocking: C
       }))
     },
 
-    /** Takes over a pending entry if it was idle for `idleMs`; of several workers that try, one gets it. */
+    /**
+     * Takes over a pending entry if it was idle for `idleMs`; of several workers that try, one gets it. Undefined for the
+     * others, and for an entry that no worker can read: an error would stop the caller at it again and again. `read`
+     * reported that one, and it stays pending until it is trimmed.
+     */
     async claim (pending: Pending, idleMs: number): Promise<Delivery | undefined> {
       const reply = await within(limits.commandTimeoutMs, 'XCLAIM', claimer.xClaim(keys.jobs, group, name, idleMs, pending.entry)) as Array<EntryReply | null>
       const message = reply[0]
-      return message ? toDelivery(message, pending.deliveries + 1) : undefined
+      if (!message) return undefined
+      try {
+        return toDelivery(message, pending.deliveries + 1)
+      } catch {
+        return undefined
+      }
     },
 
     /** Renews the lease of entries this worker holds. Never with FORCE: that would bring back what was finished elsewhere. */

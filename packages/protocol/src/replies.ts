@@ -19,14 +19,19 @@ export function createReplyChannels ({ subscriber, log }: { subscriber: Connecti
 
     async open (channel: string, listener: (outcome: Outcome) => void): Promise<void> {
       open.add(channel)
-      stray.delete(channel)
+      const isStray = stray.delete(channel)
       try {
+        // Until the UNSUBSCRIBE went through, node-redis thinks it has the channel and sends no SUBSCRIBE: the listener
+        // would go with the old one.
+        if (isStray) await within(limits.commandTimeoutMs, 'UNSUBSCRIBE', subscriber.unsubscribe(channel))
         await within(limits.commandTimeoutMs, 'SUBSCRIBE', subscriber.subscribe(channel, message => deliver(message, listener)))
       } catch (error) {
         // The SUBSCRIBE may have gone through.
         await this.close(channel)
         throw error
       }
+      // Closed meanwhile, and before the SUBSCRIBE was sent.
+      if (!open.has(channel)) await this.close(channel)
     },
 
     async close (channel: string): Promise<void> {

@@ -49,8 +49,12 @@ return 1
  * Says for each id where its job is. KEYS jobs, then result and job of each id; ARGV group.
  * Returns for each id the outcome | '' still queued or with a worker | 0 lost: delivered, not pending and without outcome,
  * or wiped. What was lost is cleaned up in the same step, so that it can be enqueued again at once.
+ *
+ * Whether an undelivered entry is really there is not looked up, for that would copy its image. A stream wiped and made
+ * again by a worker is empty and holds nobody's job; once it has newer entries, their delivery shows that ours is gone.
+ * Takes no memory, so it runs even when Redis is out of it.
  */
-export const checkScript = script('check', `#!lua
+export const checkScript = script('check', `#!lua flags=allow-oom
 local function after(a, b)
   local ams, aseq = string.match(a, '(%d+)-(%d+)')
   local bms, bseq = string.match(b, '(%d+)-(%d+)')
@@ -58,7 +62,8 @@ local function after(a, b)
   return ams > bms or (ams == bms and aseq > bseq)
 end
 
-local exists, grouped, delivered = redis.call('EXISTS', KEYS[1]) == 1, false, '0-0'
+local exists, depth = redis.call('EXISTS', KEYS[1]) == 1, redis.call('XLEN', KEYS[1])
+local grouped, delivered = false, '0-0'
 if exists then
   for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     local fields = {}
@@ -73,8 +78,8 @@ for i = 2, #KEYS, 2 do
   local entry = redis.call('GET', KEYS[i + 1])
   if outcome then
     replies[#replies + 1] = outcome
-  elseif entry and exists and (not grouped or after(entry, delivered)
-      or #redis.call('XPENDING', KEYS[1], ARGV[1], entry, entry, 1) > 0) then
+  elseif entry and (depth > 0 and (not grouped or after(entry, delivered))
+      or grouped and #redis.call('XPENDING', KEYS[1], ARGV[1], entry, entry, 1) > 0) then
     replies[#replies + 1] = ''
   else
     if entry then
@@ -100,7 +105,7 @@ return redis.call('XDEL', KEYS[1], entry)
  * Removes a consumer, but only one that holds nothing: XGROUP DELCONSUMER would drop its pending jobs without a trace.
  * KEYS jobs; ARGV group, consumer. Returns 1 if it is gone.
  */
-export const leaveScript = script('leave', `#!lua
+export const leaveScript = script('leave', `#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 0 then return 1 end
 if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return 0 end
 redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])

@@ -18,16 +18,23 @@ export interface Inference extends Pick<Ready, 'name' | 'layout' | 'rejected'> {
 export async function startInference (options: ChooseOptions): Promise<Inference> {
   let thread = await startThread(options)
   const { name, layout, rejected } = thread.ready
+  let closed = false
 
   return {
     name,
     layout,
     rejected,
     async infer (input, batchSize) {
+      if (closed) throw new Error('the engine is closed')
+      // A buffer that has moved already would arrive as nothing, and never be answered.
+      if (input.length === 0) throw new Error('the batch is empty, or was sent before')
       if (thread.isDead()) thread = await startThread(options)
       return await thread.infer(input, batchSize)
     },
-    close: () => thread.close()
+    async close () {
+      closed = true
+      await thread.close()
+    }
   }
 }
 

@@ -5,13 +5,14 @@ import * as tf from '@tensorflow/tfjs-core'
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
 import { loadGraphModel } from '@tensorflow/tfjs-converter'
 import { loadLayersModel } from '@tensorflow/tfjs-layers'
+import type { Artifact } from '@streamsight/models'
 import type { Engine, EngineOptions } from '../engine.ts'
 
 /** TensorFlow.js, on CUDA through its native binding or anywhere through WebAssembly. */
 export async function openTfjs ({ model, artifact, name }: EngineOptions): Promise<Engine> {
   await (name === 'tfjs-node-gpu' ? useNodeGpu() : useWasm())
   const { width, height } = model.manifest.input
-  const network = await load(join(model.dir, artifact.path), artifact.format)
+  const network = await load(model.dir, artifact)
   const dims = artifact.layout === 'NCHW' ? [3, height, width] : [height, width, 3]
 
   return {
@@ -31,16 +32,20 @@ export async function openTfjs ({ model, artifact, name }: EngineOptions): Promi
   }
 }
 
-async function load (path: string, format: string) {
-  const handler: tf.io.IOHandler = { load: () => readArtifacts(path) }
-  return format === 'tfjs-graph' ? await loadGraphModel(handler) : await loadLayersModel(handler)
+async function load (dir: string, artifact: Artifact) {
+  const handler: tf.io.IOHandler = { load: () => readArtifacts(dir, artifact) }
+  return artifact.format === 'tfjs-graph' ? await loadGraphModel(handler) : await loadLayersModel(handler)
 }
 
 /** The model file and its shards from disk: tfjs itself reads files only with its native binding. */
-async function readArtifacts (path: string): Promise<tf.io.ModelArtifacts> {
-  const json = JSON.parse(await readFile(path, 'utf8')) as tf.io.ModelJSON
+async function readArtifacts (dir: string, { path, files }: Artifact): Promise<tf.io.ModelArtifacts> {
+  const json = JSON.parse(await readFile(join(dir, path), 'utf8')) as tf.io.ModelJSON
   return await tf.io.getModelArtifactsForJSON(json, async manifest => {
-    const shards = await Promise.all(manifest.flatMap(({ paths }) => paths.map(shard => readFile(join(dirname(path), shard)))))
+    const paths = manifest.flatMap(({ paths }) => paths.map(shard => join(dirname(path), shard)))
+    // Only what the manifest lists has been checked.
+    const unlisted = paths.find(shard => !files.some(file => file.path === shard))
+    if (unlisted !== undefined) throw new Error(`${path}: its shard "${unlisted}" is not among the files in the manifest`)
+    const shards = await Promise.all(paths.map(shard => readFile(join(dir, shard))))
     return [tf.io.getWeightSpecs(manifest), tf.io.concatenateArrayBuffers(shards.map(toArrayBuffer))]
   })
 }

@@ -1,4 +1,5 @@
 import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decoder.ts'
+import { frameOf } from './frame.ts'
 
 /** libvips through sharp: native, on threads of its own. Undefined where its binary is not installed. */
 export async function createLibvipsDecoder ({ input, maxPixels }: DecoderOptions): Promise<Decoder | undefined> {
@@ -17,24 +18,19 @@ export async function createLibvipsDecoder ({ input, maxPixels }: DecoderOptions
     ]
   })
 
-  const scaled = { width: Math.round(input.width / input.cropFraction), height: Math.round(input.height / input.cropFraction) }
-  const crop = {
-    left: Math.floor((scaled.width - input.width) / 2),
-    top: Math.floor((scaled.height - input.height) / 2),
-    width: input.width,
-    height: input.height
-  }
-
   return {
     name: 'libvips',
-    async decode (image) {
+    async decode (image, type) {
       try {
-        return await sharp(image, { failOn: 'error', limitInputPixels: maxPixels, sequentialRead: true, pages: 1 })
+        const { scaled, left, top } = frameOf((await sharp(image).metadata()).autoOrient, input)
+        // A colour profile is ignored, as by the libraries models are trained with and by jimp.
+        return await sharp(image, { failOn: 'error', limitInputPixels: maxPixels, sequentialRead: true, pages: 1, ignoreIcc: true })
           .timeout({ seconds: decodeTimeoutMs / 1_000 })
           .autoOrient()
           .flatten({ background: '#ffffff' })
-          .resize({ ...scaled, fit: input.fit, kernel: input.kernel })
-          .extract(crop)
+          // By default the JPEG decoder averages all but the last factor of 1 to 2, whatever kernel the model wants.
+          .resize({ ...scaled, fit: 'fill', kernel: input.kernel, fastShrinkOnLoad: type !== 'jpeg' })
+          .extract({ left, top, width: input.width, height: input.height })
           .toColourspace('srgb')
           .raw()
           .toBuffer()

@@ -1,16 +1,15 @@
 import type { Input } from '@streamsight/models'
+import type { ImageType } from '@streamsight/protocol'
+import { frameOf, type Size } from './frame.ts'
 
-/** Pixels as jimp gives them: RGBA, 8 bits a channel, row by row. */
-export interface Bitmap { rgba: Uint8Array, width: number, height: number }
-
-/** One axis: of `size` pixels each `shrink` become one, and the middle `wanted` of the middle `fitted` are kept. */
-interface Axis { size: number, shrink: number, fitted: number, wanted: number }
+/** Pixels as jimp gives them, but clamped: RGBA, 8 bits a channel, row by row. */
+export interface Bitmap extends Size { rgba: Uint8ClampedArray }
 
 /** Source positions, from `first` on, and how much each weighs in one output position; the weights sum to 1. */
 interface Taps { first: number, weights: Float64Array }
 
-/** The taps of each of `length` output positions. */
-interface Scaling { length: number, taps: (position: number) => Taps }
+/** A pass along one axis: the taps of each of `length` output positions. */
+interface Pass { length: number, taps: (position: number) => Taps, unchanged?: boolean }
 
 type Kernel = Input['kernel']
 
@@ -22,82 +21,170 @@ const kernels: Record<Kernel, { radius: number, weight: (x: number) => number }>
 }
 
 /**
- * The picture at the model's input size, RGB on white: what libvips computes on the fast path, step by step, so that both
- * paths give the same answers. jimp's own resizing averages boxes whatever kernel a model was trained with, which changed
- * the top label of one test photo in four. The bitmap is flattened in place.
+ * The picture at the model's input size, RGB on white: what libvips computes on the fast path, pass by pass and with its
+ * displacements, so that both paths give the same answers. jimp's own resizing averages boxes whatever kernel a model was
+ * trained with, which changed the top label of one test photo in four. The bitmap is flattened in place.
  */
-export function resample (bitmap: Bitmap, input: Input): Uint8Array {
+export function resample (bitmap: Bitmap, type: ImageType, input: Input): Uint8Array {
   flatten(bitmap.rgba)
-  const { across, down } = axes(bitmap, input)
-  const enlarges = across.shrink < 1 || down.shrink < 1
-  const columns = crop(scale(across, input.kernel, enlarges), across)
-  const rows = crop(scale(down, input.kernel, enlarges), down)
-  return weighColumns(weighRows(bitmap, rows), bitmap.width, columns)
+  const { scaled, left, top } = frameOf(bitmap, input)
+  const source = type === 'jpeg' ? averageBlocks(bitmap, blockOf(bitmap, scaled)) : bitmap
+  const across = passes(source.width, scaled.width, input.kernel)
+  const down = passes(source.height, scaled.height, input.kernel)
+  const [columns, rows] = [window(left, input.width), window(top, input.height)]
+
+  const boxed = weigh(source, across.boxes, down.boxes)
+  if (!across.enlarges && !down.enlarges) return toRgb(weigh(boxed, columns(across.reduce), rows(down.reduce)))
+  // libvips enlarges both axes if it enlarges one: the other one too is then interpolated half a pixel off.
+  return toRgb(weigh(weigh(boxed, across.reduce, down.reduce), columns(across.enlarge), rows(down.enlarge)))
 }
 
-function axes ({ width, height }: Bitmap, input: Input): { across: Axis, down: Axis } {
-  const fitted = { width: Math.round(input.width / input.cropFraction), height: Math.round(input.height / input.cropFraction) }
-  const shrink = { width: width / fitted.width, height: height / fitted.height }
-  if (input.fit === 'cover') shrink.width = shrink.height = Math.min(shrink.width, shrink.height)
-  return {
-    across: { size: width, shrink: shrink.width, fitted: fitted.width, wanted: input.width },
-    down: { size: height, shrink: shrink.height, fitted: fitted.height, wanted: input.height }
-  }
+/** libjpeg can average blocks of pixels while it decodes. libvips lets it, but leaves a factor of 2 or more. */
+function blockOf (picture: Size, scaled: Size): number {
+  const shrink = Math.min(picture.width / scaled.width, picture.height / scaled.height)
+  return [8, 4, 2].find(block => shrink >= 2 * block) ?? 1
 }
 
-function crop ({ length, taps }: Scaling, { fitted, wanted }: Axis): Taps[] {
-  const offset = Math.floor((length - fitted + 1) / 2) + Math.floor((fitted - wanted) / 2)
-  return Array.from({ length: wanted }, (_, i) => taps(offset + i))
-}
-
-/** libvips enlarges both axes if it enlarges one: the other one too is then interpolated half a pixel off. */
-function scale (axis: Axis, kernel: Kernel, enlarges: boolean): Scaling {
-  if (axis.shrink < 1) return enlarge(axis, kernel)
-  const reduced = reduce(axis, kernel)
-  return enlarges ? through(enlarge({ size: reduced.length, shrink: 1 }, kernel), reduced) : reduced
-}
-
-/** libvips takes a pixel's edge for its centre here, and the cubic kernel for lanczos3. */
-function enlarge ({ size, shrink }: Pick<Axis, 'size' | 'shrink'>, kernel: Kernel): Scaling {
-  const kernelOrCubic = kernel === 'lanczos3' ? 'cubic' : kernel
-  return { length: Math.round(size / shrink), taps: position => spread({ centre: position * shrink, stretch: 1, size }, kernelOrCubic) }
+/** What fills no block is dropped. */
+function averageBlocks (bitmap: Bitmap, block: number): Bitmap {
+  return weigh(bitmap, average(bitmap.width - bitmap.width % block, block), average(bitmap.height - bitmap.height % block, block))
 }
 
 /**
- * All but the last factor of 2 to 4 is done by averaging boxes (by taking the first of each box if the kernel is nearest),
- * the rest by the kernel. What rounding adds or takes in length is shared by both ends.
+ * How `size` positions become `scaled` along an axis. Boxes are averaged as long as a factor of 2 to 4 is left to the kernel;
+ * for `nearest` the first of each box stands for it, and what fills no box is left out.
  */
-function reduce ({ size, shrink }: Axis, kernel: Kernel): Scaling {
-  const box = Math.max(1, Math.floor(size / Math.round(size / shrink) / 2))
-  const boxes = kernel === 'nearest' ? Math.floor(size / box) : size / box
-  const stretch = shrink / box
-  const length = Math.round(boxes / stretch)
-  const start = (boxes - length * stretch) / 2
-  const weights = new Float64Array(kernel === 'nearest' ? 1 : box).fill(kernel === 'nearest' ? 1 : 1 / box)
-  return through(
-    { length, taps: position => spread({ centre: start + (position + 0.5) * stretch, stretch, size: Math.ceil(boxes) }, kernel) },
-    { length: Math.ceil(boxes), taps: position => within(size, { first: position * box, weights }) }
-  )
+function passes (size: number, scaled: number, kernel: Kernel): { boxes: Pass, reduce: Pass, enlarge: Pass, enlarges: boolean } {
+  const shrink = size / scaled
+  const box = Math.max(1, Math.floor(shrink / 2))
+  const covered = kernel === 'nearest' ? size - size % box : size
+  return {
+    boxes: kernel === 'nearest' ? pick(covered, box) : average(covered, box),
+    reduce: shrink < 1 ? pick(size, 1) : reduceBoxes({ covered, box, shrink, scaled, kernel }),
+    enlarge: enlarge({ size: shrink < 1 ? size : scaled, scaled, kernel }),
+    enlarges: shrink < 1
+  }
 }
 
-/** The kernel around `centre`, as wide as `stretch` times its radius. */
-function spread ({ centre, stretch, size }: { centre: number, stretch: number, size: number }, kernel: Kernel): Taps {
+function average (size: number, box: number): Pass {
+  const weights = new Float64Array(box).fill(1 / box)
+  return { length: Math.ceil(size / box), taps: position => within(size, { first: position * box, weights }), unchanged: box === 1 }
+}
+
+function pick (size: number, box: number): Pass {
+  return { length: size / box, taps: position => ({ first: position * box, weights: Float64Array.of(1) }), unchanged: box === 1 }
+}
+
+/** Both ends share what was left out. */
+function reduceBoxes ({ covered, box, shrink, scaled, kernel }: { covered: number, box: number, shrink: number, scaled: number, kernel: Kernel }): Pass {
+  const start = (covered - scaled * shrink) / 2
+  const boxes = Math.ceil(covered / box)
+  return { length: scaled, taps: position => spread(boxes, kernel, { centre: (start + (position + 0.5) * shrink) / box, stretch: shrink / box }) }
+}
+
+/** libvips takes a pixel's edge for its centre here, and the cubic kernel for lanczos3. */
+function enlarge ({ size, scaled, kernel }: { size: number, scaled: number, kernel: Kernel }): Pass {
+  const smooth = kernel === 'lanczos3' ? 'cubic' : kernel
+  return { length: scaled, taps: position => spread(size, smooth, { centre: position * size / scaled, stretch: 1 }) }
+}
+
+/** Keeps `length` positions from `start` on. */
+function window (start: number, length: number): (pass: Pass) => Pass {
+  return ({ taps }) => ({ length, taps: position => taps(start + position) })
+}
+
+/** The kernel around `centre`; shrinking stretches it over all positions that fall into one. */
+function spread (size: number, kernel: Kernel, { centre, stretch }: { centre: number, stretch: number }): Taps {
   const { radius, weight } = kernels[kernel]
   const reach = Math.round(radius * stretch)
-  const first = Math.floor(centre) - reach
+  const start = Math.floor(centre) - reach
   const weights = Float64Array.from({ length: 2 * reach + 1 }, (_, i) => {
-    const x = Math.abs(first + i + 0.5 - centre) / stretch
-    return x < radius || reach === 0 ? weight(x) : 0
+    const x = Math.abs(start + i + 0.5 - centre) / stretch
+    return x < radius || radius === 0 ? weight(x) : 0
   })
   const sum = weights.reduce((a, b) => a + b, 0)
-  return within(size, { first, weights: weights.map(value => value / sum) })
+  return within(size, { first: start, weights: weights.map(value => value / sum) })
 }
 
 /** Beyond the ends the outermost position repeats. */
-function within (size: number, { first, weights }: Taps): Taps {
+function within (size: number, taps: Taps): Taps {
   const inside = (position: number) => Math.min(Math.max(position, 0), size - 1)
-  const start = inside(first)
-  const kept = new Float64Array(inside(first + weights.length - 1) - start + 1)
-  weights.forEach((weight, i) => { kept[inside(first + i) - start]! += weight })
-  return { first: start, weights: kept }
+  const first = inside(taps.first)
+  const weights = new Float64Array(inside(taps.first + taps.weights.length - 1) - first + 1)
+  for (const [i, weight] of taps.weights.entries()) {
+    const to = inside(taps.first + i) - first
+    weights[to] = (weights[to] as number) + weight
+  }
+  return { first, weights }
+}
+
+/** Both passes, rounded to bytes after each as libvips does. Of rows only the columns are computed that the other pass needs. */
+function weigh (bitmap: Bitmap, across: Pass, down: Pass): Bitmap {
+  if (across.unchanged || down.unchanged) return weighColumns(weighRows(bitmap, down, { first: 0, width: bitmap.width }), across, 0)
+  const { first } = across.taps(0)
+  const last = across.taps(across.length - 1)
+  return weighColumns(weighRows(bitmap, down, { first, width: last.first + last.weights.length - first }), across, first)
+}
+
+function weighRows (bitmap: Bitmap, { length, taps, unchanged }: Pass, { first: left, width }: { first: number, width: number }): Bitmap {
+  if (unchanged) return bitmap
+  const rgba = new Uint8ClampedArray(length * width * 4)
+  for (let y = 0; y < length; y++) {
+    const { first, weights } = taps(y)
+    const at = (first * bitmap.width + left) * 4
+    for (let x = 0; x < width; x++) weighPixel({ from: bitmap.rgba, at: at + x * 4, step: bitmap.width * 4, weights }, rgba, (y * width + x) * 4)
+  }
+  return { rgba, width, height: length }
+}
+
+/** `left` is the position of the bitmap's first column. */
+function weighColumns (bitmap: Bitmap, { length, taps, unchanged }: Pass, left: number): Bitmap {
+  if (unchanged) return bitmap
+  const { width, height } = bitmap
+  const rgba = new Uint8ClampedArray(length * height * 4)
+  for (let x = 0; x < length; x++) {
+    const { first, weights } = taps(x)
+    for (let y = 0; y < height; y++) weighPixel({ from: bitmap.rgba, at: (y * width + first - left) * 4, step: 4, weights }, rgba, (y * length + x) * 4)
+  }
+  return { rgba, width: length, height }
+}
+
+interface Source { from: Uint8ClampedArray, at: number, step: number, weights: Float64Array }
+
+function weighPixel ({ from, at, step, weights }: Source, to: Uint8ClampedArray, pixel: number): void {
+  let red = 0
+  let green = 0
+  let blue = 0
+  for (let i = 0, source = at; i < weights.length; i++, source += step) {
+    const weight = weights[i] as number
+    red += weight * (from[source] as number)
+    green += weight * (from[source + 1] as number)
+    blue += weight * (from[source + 2] as number)
+  }
+  to[pixel] = red
+  to[pixel + 1] = green
+  to[pixel + 2] = blue
+}
+
+function toRgb ({ rgba, width, height }: Bitmap): Uint8Array {
+  const rgb = new Uint8Array(width * height * 3)
+  for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) {
+    rgb[to] = rgba[from] as number
+    rgb[to + 1] = rgba[from + 1] as number
+    rgb[to + 2] = rgba[from + 2] as number
+  }
+  return rgb
+}
+
+/** Onto white, in place; alpha itself stays as it is. */
+function flatten (rgba: Bitmap['rgba']): void {
+  for (let pixel = 0; pixel < rgba.length; pixel += 4) {
+    const alpha = rgba[pixel + 3] as number
+    if (alpha === 255) continue
+    for (let at = pixel; at < pixel + 3; at++) rgba[at] = ((rgba[at] as number) * alpha + 255 * (255 - alpha)) / 255
+  }
+}
+
+function sinc (x: number): number {
+  return Math.sin(Math.PI * x) / (Math.PI * x)
 }

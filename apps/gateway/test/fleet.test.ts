@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { limits, type SeenWorker } from '@streamsight/protocol'
+import { createFleet } from '../src/fleet.ts'
+
+test('a gateway that has seen nobody has nobody, and says so', async t => {
+  const { fleet } = fleetOf(t)
+  assert.equal(fleet.isStaffed(), false)
+  await fleet.look()
+  assert.deepEqual([fleet.isStaffed(), fleet.isStalled(), fleet.ready(), fleet.ratePerSecond()], [false, false, [], 0])
+})
+
+test('only who is warm and was heard of lately counts', async t => {
+  const { fleet, redis } = fleetOf(t)
+  redis.workers = [
+    worker({ name: 'a', ratePerSecond: 10 }),
+    worker({ name: 'b', ratePerSecond: 20, silentMs: limits.workerSeenMs - 1 }),
+    worker({ name: 'c', ratePerSecond: 40, silentMs: limits.workerSeenMs }),
+    worker({ name: 'd', ratePerSecond: 80, state: 'warming' }),
+    worker({ name: 'e', ratePerSecond: 160, state: 'draining' })
+  ]
+  await fleet.look()
+  assert.deepEqual(fleet.ready().map(({ name }) => name), ['a', 'b'])
+  assert.equal(fleet.ratePerSecond(), 30)
+  assert.equal(fleet.workers.length, 5)
+})
+
+test('an only worker that restarts is counted on for as long as a restart takes', async t => {
+  const { fleet, redis, pass } = fleetOf(t)
+  redis.workers = [worker({})]
+  await fleet.look()
+  redis.workers = [worker({ state: 'warming' })]
+  pass(limits.workerSeenMs - 1)
+  await fleet.look()
+  assert.deepEqual([fleet.ready(), fleet.isStaffed()], [[], true])
+  pass(2)
+  assert.equal(fleet.isStaffed(), false)
+  redis.workers = [worker({})]
+  await fleet.look()
+  assert.equal(fleet.isStaffed(), true)
+})
+
+test('how long a worker has been silent already is counted in', async t => {
+  const { fleet, redis, pass } = fleetOf(t)
+  redis.workers = [worker({ silentMs: limits.workerSeenMs - 100 })]
+  await fleet.look()
+  assert.equal(fleet.isStaffed(), true)
+  pass(101)
+  assert.equal(fleet.isStaffed(), false)
+})
+
+test('work that waits while nobody finishes any for two leases is stuck', async t => {
+  const { fleet, redis, pass } = fleetOf(t)
+  redis.workers = [worker({ finished: 5 })]
+  redis.depth = 3
+  await fleet.look()
+  pass(2 * limits.leaseMs)
+  await fleet.look()
+  assert.equal(fleet.isStalled(), false)
+  pass(1)
+  assert.equal(fleet.isStalled(), true)
+  redis.workers = [worker({ finished: 6 })]
+  await fleet.look()
+  assert.equal(fleet.isStalled(), false)
+})
+
+test('a worker that starts again at nought has made progress', async t => {
+  const { fleet, redis, pass } = fleetOf(t)
+  redis.workers = [worker({ finished: 5 })]
+  redis.depth = 3
+  await fleet.look()
+  pass(2 * limits.leaseMs + 1)
+  redis.workers = [worker({ finished: 0 })]
+  await fleet.look()
+  assert.equal(fleet.isStalled(), false)
+})
+
+test('a fleet without work is not stuck, however long', async t => {
+  const { fleet, redis, pass } = fleetOf(t)
+  redis.workers = [worker({})]
+  await fleet.look()
+  pass(1_000_000)
+  assert.equal(fleet.isStalled(), false)
+  await fleet.look()
+  redis.depth = 1
+  await fleet.look()
+  assert.equal(fleet.isStalled(), false)
+})
+
+test('as many jobs may wait as the fleet does in half a deadline', async t => {
+  const { fleet, redis } = fleetOf(t, { requestTimeoutMs: 30_000, maxQueueDepth: 1_000 })
+  assert.equal(fleet.maxDepth(), 1_000, 'nothing is known yet')
+  redis.workers = [worker({ ratePerSecond: 7, maxBatch: 2 }), worker({ name: 'b', ratePerSecond: 3.5, maxBatch: 2 })]
+  await fleet.look()
+  assert.equal(fleet.maxDepth(), Math.floor(10.5 * 15))
+  redis.workers = [worker({ ratePerSecond: 10_000 })]
+  await fleet.look()
+  assert.equal(fleet.maxDepth(), 1_000, 'never more than the setting')
+  redis.workers = [worker({ ratePerSecond: 0.1, maxBatch: 8 }), worker({ name: 'b', ratePerSecond: 0.1, maxBatch: 4 })]
+  await fleet.look()
+  assert.equal(fleet.maxDepth(), 24, 'but two batches for everyone')
+})
+
+test('a client is sent away for as long as the queue lasts, for 1 to 60 seconds', async t => {
+  const { fleet, redis } = fleetOf(t)
+  assert.equal(fleet.retryAfterS(), 5, 'nobody is there to say')
+  redis.workers = [worker({ ratePerSecond: 10 })]
+  for (const [depth, seconds] of [[0, 1], [1, 1], [10, 1], [11, 2], [95, 10], [600, 60], [100_000, 60]] as const) {
+    redis.depth = depth
+    await fleet.look()
+    assert.equal(fleet.retryAfterS(), seconds, `${depth} jobs`)
+  }
+})
+
+test('what was known stays known while Redis is away', async t => {
+  const { fleet, redis } = fleetOf(t)
+  redis.workers = [worker({})]
+  redis.depth = 4
+  await fleet.look()
+  redis.away = true
+  await assert.rejects(fleet.look())
+  assert.deepEqual([fleet.ready().length, fleet.depth, fleet.isStaffed()], [1, 4, true])
+})
+
+test('it looks by itself, again and again, whether Redis answers or not, until it is stopped', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { fleet, redis } = fleetOf(t)
+  const settled = async () => { for (let i = 0; i < 20; i++) await Promise.resolve() }
+  fleet.start()
+  for (const [away, looks] of [[false, 1], [true, 2], [false, 3]] as const) {
+    redis.away = away
+    t.mock.timers.tick(limits.heartbeatMs)
+    await settled()
+    assert.equal(redis.looks, looks)
+  }
+  fleet.stop()
+  t.mock.timers.tick(10 * limits.heartbeatMs)
+  await settled()
+  assert.equal(redis.looks, 3)
+})
+
+test('a look that is under way when it is stopped is the last one', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { fleet, redis } = fleetOf(t)
+  fleet.start()
+  t.mock.timers.tick(1)
+  assert.equal(redis.looks, 1)
+  fleet.stop()
+  for (let i = 0; i < 20; i++) await Promise.resolve()
+  t.mock.timers.tick(10 * limits.heartbeatMs)
+  assert.equal(redis.looks, 1)
+})
+
+/** A fleet that sees what the test puts into `redis`, on a clock that only `pass` moves. */
+function fleetOf (t: TestContext, options = { requestTimeoutMs: 30_000, maxQueueDepth: 1_000 }) {
+  let nowMs = 1_000_000
+  t.mock.method(performance, 'now', () => nowMs)
+  const redis = { workers: [] as SeenWorker[], depth: 0, away: false, looks: 0 }
+  const answer = async <T>(value: T): Promise<T> => {
+    if (redis.away) throw new Error('away')
+    return value
+  }
+  const broker = {
+    readWorkers: () => { redis.looks++; return answer(redis.workers) },
+    depth: () => answer(redis.depth)
+  }
+  return { fleet: createFleet({ broker, ...options }), redis, pass: (ms: number) => { nowMs += ms } }
+}
+
+function worker (differences: Partial<SeenWorker>): SeenWorker {
+  return {
+    name: 'a',
+    pid: 1,
+    state: 'ready',
+    model: { name: 'everyday', version: '1', classes: 10, width: 32, height: 32 },
+    engine: 'onnx-cpu',
+    latency: { aMs: 1, bMs: 1 },
+    maxBatch: 4,
+    ratePerSecond: 100,
+    held: 0,
+    finished: 0,
+    silentMs: 0,
+    ...differences
+  }
+}

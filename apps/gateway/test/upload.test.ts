@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { FastifyRequest } from 'fastify'
+import { imageTypes, type ImageType } from '@streamsight/protocol'
+import { ApiError, type ErrorCode } from '../src/errors.ts'
+import { readUpload, sniff } from '../src/upload.ts'
+
+const limits = { maxBytes: 20_000_000, maxPixels: 1_000_000 }
+
+/** The shortest beginnings that still say what a file is. */
+const beginnings: Record<ImageType, Buffer[]> = {
+  jpeg: [latin1('\xff\xd8\xff')],
+  png: [latin1('\x89PNG\r\n\x1a\n')],
+  webp: [latin1('RIFF\x01\x02\x03\x04WEBP'), latin1('RIFF\n\r\0\0WEBP')],
+  gif: [latin1('GIF87a'), latin1('GIF89a')],
+  avif: [ftyp('avif', 'mif1', 'miaf'), ftyp('avis', 'msf1'), ftyp('mif1', 'miaf', 'avif'), ftyp('msf1', 'avis')],
+  tiff: [latin1('II*\0'), latin1('MM\0*'), latin1('II+\0'), latin1('MM\0+')],
+  bmp: [latin1('BM')]
+}
+
+for (const type of imageTypes) {
+  test(`${type} is known by its first bytes`, () => {
+    for (const bytes of beginnings[type]) {
+      assert.equal(sniff(Buffer.concat([bytes, Buffer.alloc(32)])), type)
+      assert.equal(sniff(bytes), type)
+      assert.equal(sniff(bytes.subarray(0, 2)), type === 'bmp' ? type : undefined)
+    }
+  })
+}
+
+const refused: Record<string, Buffer> = {
+  nothing: Buffer.alloc(0),
+  zeros: Buffer.alloc(64),
+  text: Buffer.from('Dear reader,'),
+  'an SVG': Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>'),
+  'an HTML page': Buffer.from('<!doctype html>'),
+  'a HEIC': ftyp('heic', 'mif1', 'heic'),
+  'a HEIC that calls itself an image of any kind': ftyp('mif1', 'heic', 'miaf'),
+  'a film': ftyp('isom', 'iso2', 'avc1', 'mp41'),
+  'a film whose version spells avif across two brands': ftyp('isom', 'xxav', 'ifxx'),
+  'a JPEG 2000': latin1('\0\0\0\x0cjP  \r\n\x87\n'),
+  'a JPEG XL': latin1('\xff\x0a'),
+  'an ICO': latin1('\0\0\x01\0\x01\0'),
+  'a PSD': latin1('8BPS\0\x01'),
+  'a RIFF that is sound': latin1('RIFF\x01\x02\x03\x04WAVE'),
+  'a PDF': Buffer.from('%PDF-1.7'),
+  'a GIF of no known version': Buffer.from('GIF88a')
+}
+
+for (const [what, bytes] of Object.entries(refused)) {
+  test(`${what} is no image to us`, () => assert.equal(sniff(bytes), undefined))
+}
+
+test('a JPEG is measured wherever its frame header stands', async () => {
+  const before: Record<string, Buffer> = {
+    nothing: Buffer.alloc(0),
+    'a large segment': segment(0xe2, Buffer.alloc(65_000, 0xff)),
+    'megabytes of segments': Buffer.concat(Array.from({ length: 100 }, () => segment(0xe2, Buffer.alloc(65_000)))),
+    'a thumbnail in a segment': segment(0xe1, Buffer.concat([latin1('\xff\xd8'), jpegFrame(0xc0, 160, 120)])),
+    'fill bytes': Buffer.alloc(7, 0xff),
+    'bytes that belong nowhere': Buffer.from('oh, hello'),
+    'tables': Buffer.concat([segment(0xdb, Buffer.alloc(65)), segment(0xc4, Buffer.alloc(30)), segment(0xdd, Buffer.alloc(2))]),
+    'markers without a length': latin1('\xff\x01\xff\xd0')
+  }
+  for (const [what, bytes] of Object.entries(before)) {
+    const jpeg = (width: number) => Buffer.concat([latin1('\xff\xd8\xff\xe0\0\x04ab'), bytes, jpegFrame(0xc0, width, 1_000)])
+    await assertTooManyPixels(jpeg(1_001), '1001 × 1000', what)
+    assert.equal(await typeOf(jpeg(1_000)), 'jpeg', what)
+  }
+})
+
+test('a JPEG of any coding is measured: that it can be decoded is for the worker to say', async () => {
+  for (const marker of [0xc0, 0xc1, 0xc2, 0xc3, 0xc9, 0xca]) {
+    await assertTooManyPixels(Buffer.concat([latin1('\xff\xd8'), jpegFrame(marker, 1_001, 1_000)]), '1001 × 1000')
+  }
+})
+
+test('an AVIF is measured by the largest of its parts', async () => {
+  await assertTooManyPixels(avif([[160, 120], [1_200, 900], [400, 300]]), '1200 × 900')
+  assert.equal(await typeOf(avif([[160, 120], [1_000, 1_000]])), 'avif')
+  assert.equal(await typeOf(avif([[640, 480]], ftyp('mif1', 'avif', 'miaf'))), 'avif')
+  assert.equal(await typeOf(avif([[640, 480]], ftyp('avis', 'msf1'))), 'avif')
+})
+
+test('the other types are measured', async () => {
+  const png = Buffer.alloc(33)
+  png.write('\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 'latin1')
+  png.writeUInt32BE(30_000, 16)
+  png.writeUInt32BE(20_000, 20)
+  await assertTooManyPixels(png, '30000 × 20000')
+
+  const gif = Buffer.alloc(13)
+  gif.write('GIF89a')
+  gif.writeUInt16LE(2_000, 6)
+  gif.writeUInt16LE(3_000, 8)
+  await assertTooManyPixels(gif, '2000 × 3000')
+
+  const bmp = Buffer.alloc(54)
+  bmp.write('BM')
+  bmp.writeInt32LE(4_000, 18)
+  bmp.writeInt32LE(-5_000, 22)
+  await assertTooManyPixels(bmp, '4000 × 5000')
+
+  const webp = Buffer.alloc(40)
+  webp.write('RIFF\0\0\0\0WEBPVP8X', 'latin1')
+  webp.writeUIntLE(5_999, 24, 3)
+  webp.writeUIntLE(6_999, 27, 3)
+  await assertTooManyPixels(webp, '6000 × 7000')
+})
+
+test('a file that says what it is and nothing more can’t be decoded', async () => {
+  for (const type of imageTypes) {
+    for (const bytes of beginnings[type]) {
+      await assertRefused(bytes, 'UNDECODABLE_IMAGE', type)
+    }
+  }
+})
+
+test('what lies behind a short image in memory is not taken for its size', async () => {
+  for (const start of ['GIF89a', 'BM', 'RIFFxxxxWEBPVP8X', '\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 'II*\0']) {
+    const memory = latin1(`${start}${'the key of somebody else'.repeat(4)}`)
+    await assertRefused(memory.subarray(0, start.length), 'UNDECODABLE_IMAGE', start)
+  }
+})
+
+// The gateway serves everybody else on the thread that reads this. With the square of the number of parts, as a library did
+// it, the AVIF would take minutes.
+test('a file that was made to be slow to measure is not', async () => {
+  const sizes = Array.from({ length: 400_000 }, () => [1, 1] as const)
+  assert.equal(await typeOf(avif(sizes)), 'avif')
+  await assertRefused(Buffer.concat([latin1('\xff\xd8\xff\xe0'), Buffer.alloc(10_000_000)]), 'UNDECODABLE_IMAGE')
+  await assertRefused(Buffer.concat([latin1('\xff\xd8'), Buffer.alloc(10_000_000, latin1('\xff\xe0\0\0'))]), 'UNDECODABLE_IMAGE')
+  await assertRefused(Buffer.concat([latin1('\xff\xd8'), Buffer.alloc(10_000_000, 0xff)]), 'UNDECODABLE_IMAGE')
+})
+
+test('what JSON can hold', async () => {
+  const gif = Buffer.concat([latin1('GIF89a\x01\0\x01\0'), Buffer.alloc(20)])
+  for (const image of [gif.toString('base64'), gif.toString('base64url'), `${gif.toString('base64')}\n`, `data:image/png;base64,${gif.toString('base64')}`, `data:;charset=x;base64,${gif.toString('base64')}`]) {
+    assert.equal(await typeOf({ image }), 'gif')
+  }
+  for (const image of [5, null, [], {}, 'a,b', 'data:image/gif,GIF89a', '====', 'ü']) await assertRefused({ image }, 'MALFORMED_REQUEST', JSON.stringify(image))
+  for (const body of [undefined, null, {}, [], 'text', 5, true, { image: '' }, { image: 'data:;base64,' }]) await assertRefused(body, 'NO_IMAGE', JSON.stringify(body))
+})
+
+test('an image may have as many bytes and pixels as allowed, and not one more', async () => {
+  const gif = (width: number) => Buffer.concat([latin1('GIF89a'), Buffer.from(Uint16Array.of(width, 1_000).buffer), Buffer.alloc(90)])
+  assert.equal(await typeOf(gif(1_000), { maxBytes: 100, maxPixels: 1_000_000 }), 'gif')
+  await assertRefused(gif(1_001), 'TOO_MANY_PIXELS')
+  await assert.rejects(typeOf(gif(1_000), { maxBytes: 99, maxPixels: 1_000_000 }), { code: 'IMAGE_TOO_LARGE', message: 'The image has more than 99 bytes' })
+})
+
+async function typeOf (body: unknown, { maxBytes, maxPixels } = limits): Promise<ImageType> {
+  const request = { isMultipart: () => false, body } as unknown as FastifyRequest
+  return (await readUpload(request, { maxBytes, maxPixels })).contentType
+}
+
+async function assertRefused (body: unknown, code: ErrorCode, what = ''): Promise<void> {
+  await assert.rejects(typeOf(body), (error: unknown) => {
+    assert.ok(error instanceof ApiError, `${what}: ${String(error)}`)
+    assert.equal(error.code, code, what)
+    return true
+  })
+}
+
+async function assertTooManyPixels (body: Buffer, size: string, what = ''): Promise<void> {
+  await assert.rejects(typeOf(body), { code: 'TOO_MANY_PIXELS', message: `The image has ${size} pixels, more than 1000000` }, what)
+}
+
+function latin1 (text: string): Buffer {
+  return Buffer.from(text, 'latin1')
+}
+
+function segment (marker: number, content: Buffer): Buffer {
+  const head = Buffer.from([0xff, marker, 0, 0])
+  head.writeUInt16BE(content.length + 2, 2)
+  return Buffer.concat([head, content])
+}
+
+function jpegFrame (marker: number, width: number, height: number): Buffer {
+  const content = Buffer.from([8, 0, 0, 0, 0, 1, 1, 0x11, 0])
+  content.writeUInt16BE(height, 1)
+  content.writeUInt16BE(width, 3)
+  return segment(marker, content)
+}
+
+function box (type: string, contents: Buffer[]): Buffer {
+  const head = Buffer.alloc(8)
+  head.writeUInt32BE(contents.reduce((sum, { length }) => sum + length, 8))
+  head.write(type, 4)
+  return Buffer.concat([head, ...contents])
+}
+
+function ftyp (major: string, ...compatible: string[]): Buffer {
+  return box('ftyp', [Buffer.from(major), Buffer.alloc(4), ...compatible.map(brand => Buffer.from(brand))])
+}
+
+/** The boxes of an AVIF that say how large its parts are. */
+function avif (sizes: ReadonlyArray<readonly [width: number, height: number]>, head = ftyp('avif', 'mif1')): Buffer {
+  const parts = sizes.map(([width, height]) => {
+    const size = Buffer.alloc(12)
+    size.writeUInt32BE(width, 4)
+    size.writeUInt32BE(height, 8)
+    return box('ispe', [size])
+  })
+  return Buffer.concat([head, box('meta', [Buffer.alloc(4), box('hdlr', [Buffer.alloc(24)]), box('iprp', [box('ipco', [box('pixi', [Buffer.alloc(8)]), ...parts])])])])
+}

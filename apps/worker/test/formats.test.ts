@@ -1,0 +1,299 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { crc32, deflateSync } from 'node:zlib'
+import sharp from 'sharp'
+import type { ImageType } from '@streamsight/protocol'
+import { createJimpDecoder } from '../dist/pixels/jimp.js'
+import { createDecoder } from '../dist/pixels/decode.js'
+import { pixelsInHeader } from '../src/pixels/header.ts'
+import { assets, decodersOf, draw, expected, fixtures, grid, inputOf, meanDifference, pictures, without, type Colour } from './support/pictures.ts'
+
+/** Four fields, each of its own colour; a 2 × 2 input with the nearest kernel gives them in this order. */
+const fields: Colour[] = [[200, 60, 40], [60, 160, 80], [50, 70, 180], [230, 220, 120]]
+const fieldsInput = inputOf({ width: 2, kernel: 'nearest' })
+const inFields = (colours: Colour[]) => grid(32, 32, (x, y) => colours[(y < 16 ? 0 : 2) + (x < 16 ? 0 : 1)] ?? [0, 0, 0])
+
+/** Decodes `image` with both decoders into four fields and checks their colours. */
+async function assertFields ({ image, type, colours = fields, within = 2 }: { image: Buffer, type: ImageType, colours?: Colour[], within?: number }): Promise<void> {
+  for (const decoder of await decodersOf(fieldsInput)) {
+    const rgb = await decoder.decode(image, type)
+    assert.equal(rgb.length, 12, decoder.name)
+    const wanted = colours.flatMap(([red, green, blue]) => [red, green, blue])
+    assert.ok(rgb.every((value, i) => Math.abs(value - (wanted[i] ?? NaN)) <= within), `${decoder.name}: ${rgb.join()} instead of ${wanted.join()}`)
+  }
+}
+
+const jpeg = { quality: 100, chromaSubsampling: '4:4:4' }
+
+test('JPEG, progressive JPEG, PNG, interlaced PNG, GIF and TIFF show the same colours', async () => {
+  const picture = () => draw(inFields(fields))
+  await assertFields({ image: await picture().jpeg(jpeg).toBuffer(), type: 'jpeg' })
+  await assertFields({ image: await picture().jpeg({ ...jpeg, progressive: true }).toBuffer(), type: 'jpeg' })
+  await assertFields({ image: await picture().png().toBuffer(), type: 'png' })
+  await assertFields({ image: await picture().png({ progressive: true }).toBuffer(), type: 'png' })
+  await assertFields({ image: await picture().gif().toBuffer(), type: 'gif', within: 6 })
+  await assertFields({ image: await picture().tiff({ compression: 'lzw' }).toBuffer(), type: 'tiff' })
+})
+
+test('JPEG with a quarter of the colour resolution shows the same colours', async () => {
+  await assertFields({ image: await draw(inFields(fields)).jpeg({ quality: 100, chromaSubsampling: '4:2:0' }).toBuffer(), type: 'jpeg' })
+})
+
+test('a palette PNG shows its colours, transparent ones as white', async () => {
+  await assertFields({ image: await draw(inFields(fields)).png({ palette: true }).toBuffer(), type: 'png' })
+  const translucent: Colour[] = [[200, 60, 40, 255], [60, 160, 80, 0], [50, 70, 180, 255], [0, 0, 0, 0]]
+  const image = await draw(inFields(translucent)).png({ palette: true }).toBuffer()
+  await assertFields({ image, type: 'png', colours: [[200, 60, 40], [255, 255, 255], [50, 70, 180], [255, 255, 255]] })
+})
+
+test('grey pictures become RGB', async () => {
+  const greys: Colour[] = [[10, 10, 10], [90, 90, 90], [170, 170, 170], [250, 250, 250]]
+  const picture = () => draw(inFields(greys)).toColourspace('b-w')
+  const png = await picture().png().toBuffer()
+  assert.equal((await sharp(png).metadata()).channels, 1)
+  await assertFields({ image: png, type: 'png', colours: greys })
+  await assertFields({ image: await picture().jpeg(jpeg).toBuffer(), type: 'jpeg', colours: greys })
+})
+
+test('grey with transparency becomes RGB on white', async () => {
+  const bytes = inFields([[10, 0, 0, 255], [90, 0, 0, 0], [170, 0, 0, 51], [250, 0, 0, 102]]).flat().flatMap(([grey, , , alpha = 0]) => [grey, alpha])
+  const png = await sharp(Buffer.from(bytes), { raw: { width: 32, height: 32, channels: 2 } }).toColourspace('b-w').png().toBuffer()
+  assert.equal((await sharp(png).metadata()).channels, 2)
+  // 170/5 + 255·4/5 = 238 and 250·2/5 + 255·3/5 = 253.
+  await assertFields({ image: png, type: 'png', colours: [[10, 10, 10], [255, 255, 255], [238, 238, 238], [253, 253, 253]] })
+})
+
+test('16 bits a channel become 8, in colour and grey', async () => {
+  const wide = Uint16Array.from(inFields(fields).flat().flatMap(colour => Array.from(colour, value => (value ?? 0) * 257)))
+  const png = await sharp(wide, { raw: { width: 32, height: 32, channels: 3 } }).toColourspace('rgb16').png().toBuffer()
+  assert.equal((await sharp(png).metadata()).depth, 'ushort')
+  await assertFields({ image: png, type: 'png' })
+
+  const greys = Uint16Array.from(inFields(fields).flat().map(([red]) => red * 257))
+  const greyPng = await sharp(greys, { raw: { width: 32, height: 32, channels: 1 } }).toColourspace('grey16').png().toBuffer()
+  assert.deepEqual(await sharp(greyPng).metadata().then(({ depth, channels }) => ({ depth, channels })), { depth: 'ushort', channels: 1 })
+  await assertFields({ image: greyPng, type: 'png', colours: fields.map(([red]): Colour => [red, red, red]) })
+})
+
+test('a colour profile changes nothing', async () => {
+  const picture = () => draw(inFields(fields))
+  const image = await picture().withIccProfile('p3').jpeg(jpeg).toBuffer()
+  const plain = sharp(await sharp(image, { ignoreIcc: true }).raw().toBuffer(), { raw: { width: 32, height: 32, channels: 3 } })
+  assert.ok((await sharp(image).metadata()).icc !== undefined)
+  const colours = Array.from({ length: 4 }, (_, i) => i).map(async (field): Promise<Colour> => {
+    const [red = 0, green = 0, blue = 0] = await plain.clone().extract({ left: field % 2 * 16 + 8, top: Math.floor(field / 2) * 16 + 8, width: 1, height: 1 }).raw().toBuffer()
+    return [red, green, blue]
+  })
+  await assertFields({ image, type: 'jpeg', colours: await Promise.all(colours) })
+})
+
+test('a CMYK JPEG has its colours through libvips and roughly so through jimp', async () => {
+  const muted: Colour[] = [[190, 110, 100], [110, 150, 110], [100, 110, 150], [220, 210, 160]]
+  const image = await draw(inFields(muted)).toColourspace('cmyk').jpeg(jpeg).toBuffer()
+  assert.equal((await sharp(image).metadata()).space, 'cmyk')
+  // libvips goes through a colour profile, as the picture did on its way into CMYK; jimp’s decoder multiplies the inks.
+  const within: Record<string, number> = { libvips: 10, jimp: 50 }
+  for (const decoder of await decodersOf(fieldsInput)) {
+    const rgb = await decoder.decode(image, 'jpeg')
+    const furthest = Math.max(...Array.from(rgb, (value, i) => Math.abs(value - (muted.flat()[i] ?? NaN))))
+    assert.ok(furthest <= (within[decoder.name] ?? 0), `${decoder.name}: ${rgb.join()} instead of ${muted.flat().join()}`)
+  }
+})
+
+/** A picture that no turn or mirror image of itself resembles, smooth so that JPEG's blocks leave no traces. */
+const upright = grid(128, 96, (x, y): Colour => [40 + x, 40 + 2 * y, x < 64 && y < 48 ? 220 : 60])
+
+/** How a camera stores `upright` for each EXIF orientation: which pixel of it lies in column x of row y. */
+const stored: Record<number, (x: number, y: number) => Colour | undefined> = {
+  1: (x, y) => upright[y]?.[x],
+  2: (x, y) => upright[y]?.[127 - x],
+  3: (x, y) => upright[95 - y]?.[127 - x],
+  4: (x, y) => upright[95 - y]?.[x],
+  5: (x, y) => upright[x]?.[y],
+  6: (x, y) => upright[x]?.[127 - y],
+  7: (x, y) => upright[95 - x]?.[127 - y],
+  8: (x, y) => upright[95 - x]?.[y]
+}
+
+test('all eight EXIF orientations are turned upright to the same pixels', async () => {
+  const input = inputOf({ width: 32, height: 24 })
+  const decoders = await decodersOf(input)
+  const plain = await draw(upright).png().toBuffer()
+  for (const decoder of decoders) {
+    const wanted = await decoder.decode(plain, 'png')
+    for (const [orientation, pixel] of Object.entries(stored)) {
+      const [columns, rows] = Number(orientation) < 5 ? [128, 96] as const : [96, 128] as const
+      const camera = draw(grid(columns, rows, (x, y) => pixel(x, y) ?? [0, 0, 0]))
+      const image = await camera.withMetadata({ orientation: Number(orientation) }).jpeg(jpeg).toBuffer()
+      assert.equal((await sharp(image).metadata()).orientation, Number(orientation))
+      const difference = meanDifference(await decoder.decode(image, 'jpeg'), wanted)
+      assert.ok(difference <= 1, `${decoder.name}: orientation ${orientation} differs by ${difference.toFixed(2)}`)
+    }
+  }
+})
+
+test('an orientation that EXIF does not know is none', async () => {
+  const image = await draw(inFields(fields)).withMetadata({ orientation: 1 }).jpeg(jpeg).toBuffer()
+  const tag = image.indexOf(Buffer.from([0x12, 0x01, 0x03, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01]))
+  const bigEndianTag = image.indexOf(Buffer.from([0x01, 0x12, 0x00, 0x03, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01]))
+  assert.ok(tag > 0 || bigEndianTag > 0, 'the orientation tag')
+  image[tag > 0 ? tag + 8 : bigEndianTag + 9] = 9
+  await assertFields({ image, type: 'jpeg' })
+})
+
+/** A PNG of a few kilobytes that says it is `side` × `side`. */
+function pngBomb (side: number): Buffer {
+  const header = Buffer.alloc(13)
+  header.writeUInt32BE(side, 0)
+  header.writeUInt32BE(side, 4)
+  header.set([8, 2], 8)
+  return Buffer.concat([
+    Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', header), chunk('IDAT', deflateSync(Buffer.alloc(3_000_000))), chunk('IEND', Buffer.alloc(0))
+  ])
+}
+
+function chunk (type: string, content: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), content])
+  const around = Buffer.alloc(8)
+  around.writeUInt32BE(content.length, 0)
+  around.writeUInt32BE(crc32(body), 4)
+  return Buffer.concat([around.subarray(0, 4), body, around.subarray(4)])
+}
+
+/** An uncompressed BMP without its pixels. */
+function bmpBomb (side: number): Buffer {
+  const bmp = Buffer.alloc(54)
+  bmp.write('BM')
+  bmp.writeUInt32LE(54, 10)
+  bmp.writeUInt32LE(40, 14)
+  bmp.writeInt32LE(side, 18)
+  bmp.writeInt32LE(-side, 22)
+  bmp.set([1, 0, 24, 0], 26)
+  return bmp
+}
+
+/** A JPEG whose frame header says `side` × `side`. */
+async function jpegBomb (side: number): Promise<Buffer> {
+  const image = await draw([[[1, 2, 3]]]).jpeg().toBuffer()
+  const frame = image.indexOf(Buffer.from([0xff, 0xc0]))
+  image.writeUInt16BE(side, frame + 5)
+  image.writeUInt16BE(side, frame + 7)
+  return image
+}
+
+async function tiffBomb (side: number): Promise<Buffer> {
+  const image = await draw([[[1, 2, 3]]]).tiff().toBuffer()
+  const directory = image.readUInt32LE(4)
+  for (const [i, tag] of [256, 257].entries()) {
+    const entry = directory + 2 + 12 * i
+    assert.equal(image.readUInt16LE(entry), tag)
+    if (image.readUInt16LE(entry + 2) === 3) image.writeUInt16LE(side, entry + 8)
+    else image.writeUInt32LE(side, entry + 8)
+  }
+  return image
+}
+
+function gifBomb (side: number): Buffer {
+  const gif = Buffer.from('47494638396100000000800000ffffff0000002c0000000000000000000002024401003b', 'hex')
+  for (const at of [6, 8, 24, 26]) gif.writeUInt16LE(side, at)
+  return gif
+}
+
+test('a picture of a few kilobytes that would be gigabytes is refused before anything is allocated', async t => {
+  const bombs: Array<{ image: Buffer, type: ImageType }> = [
+    { image: pngBomb(30_000), type: 'png' },
+    { image: await jpegBomb(30_000), type: 'jpeg' },
+    { image: await tiffBomb(30_000), type: 'tiff' },
+    { image: gifBomb(30_000), type: 'gif' },
+    { image: bmpBomb(30_000), type: 'bmp' }
+  ]
+  for (const decoder of await decodersOf(fieldsInput)) {
+    for (const { image, type } of bombs) {
+      if (decoder.name === 'libvips' && type === 'bmp') continue
+      await t.test(`${type} through ${decoder.name}`, async () => {
+        const before = process.memoryUsage().rss
+        const code = type === 'gif' && decoder.name === 'libvips' ? 'UNDECODABLE_IMAGE' : 'TOO_MANY_PIXELS'
+        await assert.rejects(decoder.decode(image, type), { code })
+        assert.ok(image.length < 10_000)
+        assert.ok(process.memoryUsage().rss - before < 100e6, `${Math.round((process.memoryUsage().rss - before) / 1e6)} MB were allocated`)
+      })
+    }
+  }
+})
+
+test('a picture of exactly the pixels that are allowed passes, and of one more does not', async () => {
+  const image = await draw(inFields(fields)).png().toBuffer()
+  for (const decoder of await decodersOf(fieldsInput, 32 * 32)) assert.equal((await decoder.decode(image, 'png')).length, 12, decoder.name)
+  for (const decoder of await decodersOf(fieldsInput, 32 * 32 - 1)) await assert.rejects(decoder.decode(image, 'png'), { code: 'TOO_MANY_PIXELS' }, decoder.name)
+})
+
+test('the header’s pixels are those of the picture', async () => {
+  const picture = () => draw(grid(7, 5, () => [1, 2, 3]))
+  assert.equal(pixelsInHeader(await picture().png().toBuffer(), 'png'), 35)
+  assert.equal(pixelsInHeader(await picture().gif().toBuffer(), 'gif'), 35)
+  assert.equal(pixelsInHeader(await picture().tiff().toBuffer(), 'tiff'), 35)
+  assert.equal(pixelsInHeader(bmpBomb(6), 'bmp'), 36)
+  assert.throws(() => pixelsInHeader(Buffer.from('II*\0'), 'tiff'), RangeError)
+})
+
+test('a large honest JPEG is not called corrupt for the memory it takes', async () => {
+  // 30 megapixels in full colour: more than jpeg-js allows itself by default.
+  const image = await sharp({ create: { width: 6_000, height: 5_000, channels: 3, background: '#804020' } }).jpeg({ chromaSubsampling: '4:4:4' }).toBuffer()
+  for (const decoder of await decodersOf(fieldsInput)) {
+    const rgb = await decoder.decode(image, 'jpeg')
+    assert.ok(rgb.every((value, i) => Math.abs(value - ([0x80, 0x40, 0x20][i % 3] ?? NaN)) <= 2), `${decoder.name}: ${rgb.join()}`)
+  }
+})
+
+test('half of a picture is undecodable', async () => {
+  for (const decoder of await decodersOf(fieldsInput)) {
+    for (const { file, type, image } of fixtures) {
+      if (decoder.name === 'jimp' && type === 'webp') continue
+      await assert.rejects(decoder.decode(image.subarray(0, image.length / 2), type), { name: 'Error', code: 'UNDECODABLE_IMAGE' }, `${decoder.name} ${file}`)
+    }
+  }
+})
+
+test('nothing, a single byte and zeros are undecodable', async () => {
+  for (const decoder of await decodersOf(fieldsInput)) {
+    for (const image of [Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(500)]) {
+      for (const type of ['jpeg', 'png', 'gif', 'tiff'] as const) await assert.rejects(decoder.decode(image, type), { code: 'UNDECODABLE_IMAGE' }, `${decoder.name} ${type}`)
+    }
+  }
+})
+
+test('jimp’s threads answer as jimp does, and have no WebP and AVIF', async t => {
+  const jimp = createJimpDecoder({ input: fieldsInput, maxPixels: 50_000_000 })
+  t.after(() => jimp.close())
+  const image = await draw(inFields(fields)).png().toBuffer()
+  // A slice of a larger buffer, as Redis replies give it: only the slice may reach the decoder, and it must stay whole.
+  const reply = Buffer.concat([Buffer.alloc(100, 1), image, Buffer.alloc(100, 2)])
+  const slice = reply.subarray(100, 100 + image.length)
+  assert.deepEqual(Array.from(await jimp.decode(slice, 'png')), fields.flat())
+  assert.deepEqual(slice, image)
+  await assert.rejects(jimp.decode(image.subarray(0, 100), 'png'), { code: 'UNDECODABLE_IMAGE', message: 'The png image is truncated or corrupt' })
+  for (const type of ['webp', 'avif'] as const) await assert.rejects(jimp.decode(image, type), { code: 'UNSUPPORTED_IMAGE' })
+})
+
+test('libvips decodes what it can, and jimp BMP', async t => {
+  const decoder = await createDecoder({ input: inputOf({ width: 32 }), maxPixels: 50_000_000 })
+  t.after(() => decoder.close())
+  assert.equal(decoder.name, 'libvips+jimp')
+  for (const { file, type, image } of fixtures) assert.equal((await decoder.decode(image, type)).length, 32 * 32 * 3, file)
+  assert.deepEqual(fixtures.map(({ file }) => file).toSorted(), Object.keys(expected).toSorted())
+})
+
+test('every odd image is pixels or an error for the client', { skip: without('odd-images') }, async () => {
+  const decoders = await decodersOf(inputOf({ width: 64 }))
+  for (const { file, type, image } of pictures(join(assets, 'odd-images'))) {
+    for (const decoder of decoders) {
+      if (decoder.name === 'libvips' && type === 'bmp') continue
+      try {
+        assert.equal((await decoder.decode(image, type)).length, 64 * 64 * 3, `${decoder.name} ${file}`)
+      } catch (error) {
+        assert.match(String((error as { code?: unknown }).code), /^(UNDECODABLE_IMAGE|TOO_MANY_PIXELS)$/, `${decoder.name} ${file}: ${String(error)}`)
+      }
+    }
+  }
+})

@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { createDeadLetters, encodeOutcome, group, limits } from '@streamsight/protocol'
+import { startRedis } from '../../../scripts/redis.js'
+import { until } from '../../../test/support/until.ts'
+import { failure, letterOf, listen, openLab, success } from './lab.ts'
+
+let redis: Awaited<ReturnType<typeof startRedis>>
+
+before(async () => { redis = await startRedis() })
+after(() => redis.stop())
+
+test('ENQ puts a job on the stream, under a marker that outlives its deadline', async t => {
+  const { producer, worker, job, commands, keys } = await openLab(t, redis.url)
+  await worker('a')
+  const { id, ttlMs, ...rest } = job()
+  assert.deepEqual(await producer.enqueue({ id, ttlMs, ...rest }, 1), { state: 'queued' })
+  const entries = await commands.xRange(keys.jobs, '-', '+')
+  assert.deepEqual(entries?.map(entry => entry.id), [await commands.get(keys.job(id))])
+  const markedMs = await commands.pTTL(keys.job(id))
+  assert.ok(markedMs > ttlMs && markedMs <= ttlMs + limits.jobGraceMs, `${markedMs}`)
+})
+
+test('ENQ of an id that waits already adds nothing', async t => {
+  const { producer, enqueue, commands, keys } = await openLab(t, redis.url)
+  const job = await enqueue()
+  assert.deepEqual(await producer.enqueue(job, 1_000), { state: 'waiting' })
+  assert.equal(await commands.xLen(keys.jobs), 1)
+})
+
+test('ENQ of an id that has an outcome gives it', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const delivery = await lab.delivered(worker)
+  await worker.finish(delivery, success(delivery.job.id))
+  assert.deepEqual(await lab.producer.enqueue(delivery.job, 1_000), { state: 'finished', outcome: success(delivery.job.id) })
+  await lab.assertEmpty()
+})
+
+test('ENQ on a full stream says how full, and an id that waits there is still known', async t => {
+  const { producer, enqueue, job } = await openLab(t, redis.url)
+  await enqueue()
+  const second = await enqueue()
+  assert.deepEqual(await producer.enqueue(job(), 2), { state: 'full', depth: 2 })
+  assert.deepEqual(await producer.enqueue(second, 2), { state: 'waiting' })
+  assert.equal(await producer.depth(), 2)
+})
+
+test('ENQ without a stream makes it, with the group at 0', async t => {
+  const { producer, job, commands, keys } = await openLab(t, redis.url)
+  assert.deepEqual(await producer.enqueue(job(), 1), { state: 'queued' })
+  const groups = await commands.xInfoGroups(keys.jobs)
+  assert.deepEqual(groups.map(info => [info.name, info['last-delivered-id']]), [[group, '0-0']])
+})
+
+test('what was enqueued before any worker came is delivered', async t => {
+  const lab = await openLab(t, redis.url)
+  const { id } = await lab.enqueue()
+  const worker = await lab.worker('a')
+  const [delivery] = await worker.read(1, assert.ifError)
+  assert.equal(delivery?.job.id, id)
+})
+
+test('FIN stores the first outcome, publishes it, and takes the job off the stream', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const delivery = await lab.delivered(worker)
+  const { id, replyTo } = delivery.job
+  const messages = await listen(t, redis.url, replyTo)
+  assert.equal(await worker.finish(delivery, success(id, 'first')), true)
+  await until('the outcome is published', () => messages.length > 0)
+  assert.deepEqual(messages, [encodeOutcome(success(id, 'first'))])
+  assert.equal(await lab.commands.get(lab.keys.result(id)), messages[0])
+  await lab.assertEmpty()
+})
+
+test('a second FIN changes nothing and publishes nothing', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const delivery = await lab.delivered(worker)
+  const { id, replyTo } = delivery.job
+  const messages = await listen(t, redis.url, replyTo)
+  await worker.finish(delivery, success(id, 'first'))
+  assert.equal(await worker.finish(delivery, success(id, 'second'), letterOf(id)), false)
+  await lab.commands.publish(replyTo, 'the end')
+  await until('the end', () => messages.includes('the end'))
+  assert.deepEqual(messages, [encodeOutcome(success(id, 'first')), 'the end'])
+  assert.equal(await lab.commands.get(lab.keys.result(id)), messages[0])
+  assert.equal(await lab.commands.exists(lab.keys.dead), 0)
+  await lab.assertEmpty()
+})
+
+test('a second FIN still takes the redelivered job off the stream', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const delivery = await lab.delivered(worker)
+  const { id } = delivery.job
+  await lab.commands.set(lab.keys.result(id), encodeOutcome(success(id, 'first')))
+  assert.equal(await worker.finish(delivery, success(id, 'second')), false)
+  await lab.assertEmpty()
+})
+
+test('FIN writes a dead letter with the first outcome, which an operator can read and remove', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const delivery = await lab.delivered(worker)
+  const { id } = delivery.job
+  await worker.finish(delivery, failure(id, 'POISONED_IMAGE'), letterOf(id))
+  const letters = createDeadLetters(lab.commands, lab.keys)
+  const [letter] = await letters.list(10)
+  assert.ok(letter)
+  assert.deepEqual(letter, { entry: letter.entry, at: new Date(Number.parseInt(letter.entry, 10)).toISOString(), ...letterOf(id) })
+  assert.deepEqual(await letters.get(letter.entry), letter)
+  assert.deepEqual([await letters.remove(letter.entry), await letters.remove(letter.entry)], [true, false])
+  assert.equal(await letters.get(letter.entry), undefined)
+})
+
+const remembered = {
+  'a success': [success, limits.retryableResultTtlMs, limits.resultTtlMs],
+  'a failure of the image': [(id: string) => failure(id, 'UNDECODABLE_IMAGE'), limits.retryableResultTtlMs, limits.resultTtlMs],
+  'a poisoned image': [(id: string) => failure(id, 'POISONED_IMAGE'), limits.retryableResultTtlMs, limits.resultTtlMs],
+  'a failure of the engine': [(id: string) => failure(id, 'INFERENCE_FAILED'), 0, limits.retryableResultTtlMs],
+  'an expired deadline': [(id: string) => failure(id, 'DEADLINE_EXCEEDED'), 0, limits.retryableResultTtlMs]
+} as const
+
+for (const [what, [outcome, overMs, upToMs]] of Object.entries(remembered)) {
+  test(`${what} is remembered for at most ${upToMs / 1_000} s`, async t => {
+    const lab = await openLab(t, redis.url)
+    const worker = await lab.worker('a')
+    const delivery = await lab.delivered(worker)
+    await worker.finish(delivery, outcome(delivery.job.id))
+    const ttlMs = await lab.commands.pTTL(lab.keys.result(delivery.job.id))
+    assert.ok(ttlMs > overMs && ttlMs <= upToMs, `${ttlMs}`)
+  })
+}
+
+test('CANCEL takes a queued job off the stream, and its id can be enqueued anew', async t => {
+  const lab = await openLab(t, redis.url)
+  await lab.worker('a')
+  const job = await lab.enqueue()
+  await lab.producer.cancel(job.id)
+  await lab.assertEmpty()
+  assert.deepEqual(await lab.producer.enqueue(job, 1), { state: 'queued' })
+})
+
+test('CANCEL takes a job from the worker that has it, which then finishes in vain', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const delivery = await lab.delivered(worker)
+  await lab.producer.cancel(delivery.job.id)
+  await lab.assertEmpty()
+  await worker.finish(delivery, success(delivery.job.id))
+  await lab.assertEmpty()
+})
+
+test('CANCEL of a finished job leaves its outcome', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const delivery = await lab.delivered(worker)
+  await worker.finish(delivery, success(delivery.job.id))
+  await lab.producer.cancel(delivery.job.id)
+  assert.deepEqual(await lab.producer.check([delivery.job.id]), [{ id: delivery.job.id, state: 'finished', outcome: success(delivery.job.id) }])
+})
+
+test('CANCEL of an id that was never enqueued, twice, or with the stream gone does nothing', async t => {
+  const lab = await openLab(t, redis.url)
+  await lab.producer.cancel('unknown')
+  const { id } = await lab.enqueue()
+  await lab.commands.del(lab.keys.jobs)
+  await lab.producer.cancel(id)
+  await lab.producer.cancel(id)
+  assert.deepEqual(await lab.commands.keys(`*${lab.prefix}*`), [])
+})
+
+test('a worker that holds a job cannot leave, one that holds nothing can', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const delivery = await lab.delivered(worker)
+  assert.equal(await worker.leave(), false)
+  assert.equal((await worker.pending({ idleMs: 0, mine: true, count: 1 })).length, 1)
+  await worker.finish(delivery, success(delivery.job.id))
+  assert.equal(await worker.leave(), true)
+  assert.deepEqual(await lab.commands.xInfoConsumers(lab.keys.jobs, group), [])
+})
+
+test('a worker can leave when the stream is gone', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  await lab.commands.del(lab.keys.jobs)
+  assert.equal(await worker.leave(), true)
+})
+
+test('every script is loaded again after SCRIPT FLUSH', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const flush = () => lab.commands.scriptFlush()
+  await flush()
+  const delivery = await lab.delivered(worker)
+  const { id } = delivery.job
+  await flush()
+  assert.deepEqual(await lab.producer.check([id]), [{ id, state: 'owned' }])
+  await flush()
+  assert.equal(await worker.finish(delivery, success(id)), true)
+  await flush()
+  await lab.producer.cancel(id)
+  await flush()
+  assert.equal(await worker.leave(), true)
+})
