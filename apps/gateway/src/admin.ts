@@ -1,16 +1,19 @@
 import bearerAuth from '@fastify/bearer-auth'
 import type { FastifyInstance } from 'fastify'
 import { Type, type Static } from 'typebox'
-import type { DeadLetters } from '@streamsight/protocol'
+import type { Broker } from './broker.ts'
 import { ApiError } from './errors.ts'
 
 const Query = Type.Object({ limit: Type.Integer({ default: 100, minimum: 1, maximum: 1_000 }) })
 const Params = Type.Object({ entry: Type.String({ pattern: '^\\d+-\\d+$', description: 'Id of the entry, as the list gives it' }) })
 
 /** What an operator can do with dead letters. Registered only where ADMIN_TOKEN is set. */
-export async function adminRoutes (app: FastifyInstance, { token, deadLetters }: { token: string, deadLetters: DeadLetters }): Promise<void> {
+export async function adminRoutes (app: FastifyInstance, { token, broker }: { token: string, broker: Pick<Broker, 'deadLetters' | 'isUsable'> }): Promise<void> {
   await app.register(bearerAuth, { keys: [token], addHook: false, verifyErrorLogLevel: 'debug' })
   if (app.verifyBearerAuth) app.addHook('onRequest', app.verifyBearerAuth)
+
+  app.addHook('onRequest', async () => { if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE') })
+  const { deadLetters } = broker
 
   app.get('/dead-letters', { schema: { summary: 'Jobs that were given up, the latest first', querystring: Query } }, async request => {
     const { limit } = request.query as Static<typeof Query>

@@ -72,6 +72,8 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
   app.setNotFoundHandler((request, reply) => sendError(new ApiError('NOT_FOUND'), request, reply))
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
+    // Unlike Fastify's onResponse, also when the client left without an answer.
+    reply.raw.once('close', () => logRequest({ request, reply, metrics, log }))
     // Or a body sent to nowhere would be read into memory, past admission.
     if (request.is404) throw new ApiError('NOT_FOUND')
   })
@@ -80,7 +82,6 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
     // Or the process would wait for clients that keep their connection.
     if (closing) reply.header('connection', 'close')
   })
-  app.addHook('onResponse', async (request, reply) => logRequest({ request, reply, metrics, log }))
   // Still listening, so that what arrives now is told to go elsewhere while what is open gets its answer.
   app.addHook('preClose', async () => {
     closing = true
@@ -117,7 +118,7 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
   app.get('/health/startup', { schema: { summary: 'Red until it has been ready once' } }, async (_request, reply) => answer(reply, health.startup()))
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.read()))
 
-  if (config.ADMIN_TOKEN !== '') await app.register(adminRoutes, { prefix: '/admin', token: config.ADMIN_TOKEN, deadLetters: broker.deadLetters })
+  if (config.ADMIN_TOKEN !== '') await app.register(adminRoutes, { prefix: '/admin', token: config.ADMIN_TOKEN, broker })
 
   broker.start()
   fleet.start()

@@ -6,7 +6,7 @@ import { logLevels } from '@streamsight/service'
 export const configSchema = Type.Object({
   HOST: Type.String({ default: '0.0.0.0', description: 'Address to listen on' }),
   PORT: Type.Integer({ default: 5000, minimum: 0, maximum: 65_535, description: 'TCP port to listen on; 0 is any free one' }),
-  REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379', description: 'redis://, rediss:// (TLS) or unix:// address of Redis or Valkey' }),
+  REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379', pattern: '^(redis|rediss|unix)://.+', description: 'redis://, rediss:// (TLS) or unix:// address of Redis or Valkey' }),
   REDIS_PREFIX: Type.String({ default: 'ss', pattern: '^[A-Za-z0-9_-]+$', description: 'Start of every key and channel' }),
   MODEL: Type.String({ default: 'everyday', description: 'Model that answers' }),
   REQUEST_TIMEOUT_MS: Type.Integer({ default: 30_000, minimum: 100, maximum: limits.requestTimeoutMs, description: 'Milliseconds from upload to answer, then 504' }),

@@ -60,7 +60,8 @@ export function createFleet ({ broker, requestTimeoutMs, maxQueueDepth }: FleetO
 
     start (): void {
       timer = setTimeout(async function again () {
-        await fleet.look().catch(() => {})
+        // While Redis is away nobody can make progress, and that is not the workers' fault.
+        await fleet.look().catch(() => { lastProgressMs = performance.now() })
         if (timer !== undefined) timer = setTimeout(again, limits.heartbeatMs)
       })
     },

@@ -102,9 +102,11 @@ function successOf (outcome: Outcome): Success {
 /** Aborts when the client hangs up before it was answered. Fastify's own `request.signal` fires as soon as a body was read. */
 function clientGone (reply: FastifyReply): AbortSignal {
   const controller = new AbortController()
-  reply.raw.once('close', () => {
+  const leave = () => {
     if (!reply.raw.writableFinished) controller.abort(new Error('the client left'))
-  })
+  }
+  if (reply.raw.closed) leave()
+  else reply.raw.once('close', leave)
   return controller.signal
 }
 

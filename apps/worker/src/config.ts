@@ -4,7 +4,7 @@ import { engineChoices } from './engine.ts'
 
 /** Every setting of a worker; also its validation and documentation. */
 export const configSchema = Type.Object({
-  REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379', description: 'redis://, rediss:// (TLS) or unix:// address of Redis or Valkey' }),
+  REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379', pattern: '^(redis|rediss|unix)://.+', description: 'redis://, rediss:// (TLS) or unix:// address of Redis or Valkey' }),
   REDIS_PREFIX: Type.String({ default: 'ss', pattern: '^[A-Za-z0-9_-]+$', description: 'Start of every key and channel' }),
   MODELS_DIR: Type.String({ default: 'models', description: 'Folder of model directories' }),
   MODEL: Type.String({ default: 'everyday', description: 'Model served: the name of its directory' }),

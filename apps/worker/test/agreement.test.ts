@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { before, test } from 'node:test'
+import { before, test, type TestContext } from 'node:test'
 import sharp from 'sharp'
 import { openModel, type Input, type Model } from '@streamsight/models'
 import { createJimpDecoder } from '../dist/pixels/jimp.js'
@@ -16,7 +16,7 @@ let model: Model
 
 before(async () => { model = await openModel(join(root, 'models'), 'everyday') })
 
-async function decodeAll (t: { after: (stop: () => Promise<void>) => void }, images: Picture[], input: Input): Promise<Array<Picture & { fast: Uint8Array, portable: Uint8Array }>> {
+async function decodeAll (t: TestContext, images: Picture[], input: Input): Promise<Array<Picture & { fast: Uint8Array, portable: Uint8Array }>> {
   const jimp = createJimpDecoder({ input, maxPixels: 50_000_000 })
   t.after(() => jimp.close())
   const libvips = await createLibvipsDecoder({ input, maxPixels: 50_000_000 })
@@ -44,6 +44,11 @@ function best (probabilities: Float32Array): { label: string | undefined, lead: 
   return { label: model.labels[probabilities.indexOf(first)], lead: first - second }
 }
 
+function report (t: TestContext, differences: number[]): void {
+  const mean = differences.reduce((a, b) => a + b, 0) / differences.length
+  t.diagnostic(`a channel differs by ${mean.toFixed(2)} of 255 on average, in one photo by ${Math.max(...differences).toFixed(2)}`)
+}
+
 /** EXIF orientations that turn or mirror. */
 async function isTurned (image: Buffer): Promise<boolean> {
   return ((await sharp(image).metadata()).orientation ?? 1) !== 1
@@ -52,17 +57,19 @@ async function isTurned (image: Buffer): Promise<boolean> {
 test('both decoders give nearly the same pixels of each photo at 224 × 224', { skip }, async t => {
   const decoded = await decodeAll(t, photos, inputOf({ width: 224 }))
   assert.ok(decoded.length >= 100)
-  for (const { file, fast, portable } of decoded) {
-    const difference = meanDifference(fast, portable)
-    assert.ok(difference <= 2, `${file}: a channel differs by ${difference.toFixed(2)} of 255 on average`)
-  }
+  const differences = decoded.map(({ fast, portable }) => meanDifference(fast, portable))
+  report(t, differences)
+  // The largest, a small photo that is enlarged, is jimp's JPEG decoder repeating colours where libjpeg interpolates them.
+  for (const [i, difference] of differences.entries()) assert.ok(difference <= 2, `${decoded[i]?.file}: a channel differs by ${difference.toFixed(2)} of 255 on average`)
 })
 
 test('both decoders give nearly the same pixels, and with them the same label, of each photo at 32 × 32', { skip }, async t => {
   const decoded = await decodeAll(t, photos, model.manifest.input)
+  const differences = decoded.map(({ fast, portable }) => meanDifference(fast, portable))
+  report(t, differences)
   const answers = await classify(decoded.flatMap(({ fast, portable }) => [fast, portable]))
-  for (const [i, { file, image, fast, portable }] of decoded.entries()) {
-    const difference = meanDifference(fast, portable)
+  for (const [i, { file, image }] of decoded.entries()) {
+    const difference = differences[i] ?? NaN
     // libjpeg averages blocks that begin at the corner where the camera began. jimp has turned the picture by then, so that
     // resample begins at another corner, up to a block less one pixel off: 2 of 294 pixels in the one photo that is turned.
     assert.ok(difference <= (await isTurned(image) ? 3 : 2), `${file}: a channel differs by ${difference.toFixed(2)} of 255 on average`)
@@ -86,16 +93,19 @@ test('both decoders give nearly the same pixels and the same label of each pictu
   }
 })
 
-test('a photo gets the same label as JPEG and as PNG', { skip }, async () => {
+test('a photo is nearly the same to the model as JPEG and as PNG', { skip }, async t => {
   const libvips = await createLibvipsDecoder({ input: model.manifest.input, maxPixels: 50_000_000 })
   assert.ok(libvips !== undefined)
-  const pixels = await inParallel(photos, async ({ image }) => {
+  const pairs = await inParallel(photos, async ({ image }) => {
     const png = await sharp(image, { ignoreIcc: true }).autoOrient().png({ compressionLevel: 1 }).toBuffer()
-    return [await libvips.decode(image, 'jpeg'), await libvips.decode(png, 'png')]
+    return { jpeg: await libvips.decode(image, 'jpeg'), png: await libvips.decode(png, 'png') }
   })
-  const answers = await classify(pixels.flat())
-  const same = photos.filter((_, i) => best(answers[2 * i] ?? new Float32Array()).label === best(answers[2 * i + 1] ?? new Float32Array()).label)
-  // The JPEG decoder averages blocks and drops what fills none, which moves the crop by a pixel: 96 of 100 are the same. With
-  // sharp’s default, which leaves less than a factor of 2 to the model’s kernel, only 86 were.
-  assert.ok(same.length >= 0.92 * photos.length, `${same.length} of ${photos.length}`)
+  // What differs is that the JPEG decoder averages blocks, of which the first pass of the PNG has others. With sharp's default,
+  // which leaves less than a factor of 2 to the model's kernel, a channel differs by 5.9 on average.
+  const difference = pairs.reduce((sum, { jpeg, png }) => sum + meanDifference(jpeg, png), 0) / pairs.length
+  const answers = await classify(pairs.flatMap(({ jpeg, png }) => [jpeg, png]))
+  const same = pairs.filter((_, i) => best(answers[2 * i] ?? new Float32Array()).label === best(answers[2 * i + 1] ?? new Float32Array()).label)
+  t.diagnostic(`a channel differs by ${difference.toFixed(2)} on average; ${same.length} of ${pairs.length} labels are the same`)
+  assert.ok(difference <= 3, `a channel differs by ${difference} on average`)
+  assert.ok(same.length >= 0.94 * pairs.length, `${same.length} of ${pairs.length}`)
 })

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import sharp from 'sharp'
 import type { Input } from '@streamsight/models'
+import { frameOf } from '../src/pixels/frame.ts'
 import { createLibvipsDecoder } from '../src/pixels/libvips.ts'
 import { resample } from '../src/pixels/resample.ts'
 import { decodersOf, draw, grid, inputOf, type Colour } from './support/pictures.ts'
@@ -84,8 +86,9 @@ test('cover keeps the middle of a tall picture', async () => {
   await assertRed({ rows: grid(2, 6, (x, y) => grey(10 * y + x)), input: inputOf({ width: 2, kernel: 'nearest' }), red: [20, 21, 30, 31] })
 })
 
-test('cover leaves the odd pixel on the right and bottom to the picture’s far side, as libvips rounds', async () => {
-  await assertRed({ rows: grid(5, 2, (x, y) => grey(10 * x + y)), input: inputOf({ width: 2, kernel: 'nearest' }), red: [20, 30, 21, 31] })
+test('cover cuts an odd pixel off at the far end, as PIL does', async () => {
+  await assertRed({ rows: grid(5, 2, (x, y) => grey(10 * x + y)), input: inputOf({ width: 2, kernel: 'nearest' }), red: [10, 20, 11, 21] })
+  await assertRed({ rows: grid(2, 5, (x, y) => grey(10 * y + x)), input: inputOf({ width: 2, kernel: 'nearest' }), red: [10, 11, 20, 21] })
 })
 
 test('cover scales the short side to the input first', async () => {
@@ -142,6 +145,44 @@ test('one pixel becomes an input full of it', async () => {
   const decoders = await decodersOf(inputOf({ width: 5 }))
   for (const decoder of decoders) {
     assert.deepEqual(Array.from(await decoder.decode(image, 'png')), Array.from({ length: 25 }, () => [12, 34, 56]).flat(), decoder.name)
+  }
+})
+
+test('the frame of a photo is what PIL’s users make of it', () => {
+  const imageNet = inputOf({ width: 224, cropFraction: 0.875 })
+  // 500 · 256/375 = 341.3 → 341; (341 − 224)/2 = 58.5 → 58; (256 − 224)/2 = 16
+  assert.deepEqual(frameOf({ width: 500, height: 375 }, imageNet), { scaled: { width: 341, height: 256 }, left: 58, top: 16 })
+  assert.deepEqual(frameOf({ width: 375, height: 500 }, imageNet), { scaled: { width: 256, height: 341 }, left: 16, top: 58 })
+  assert.deepEqual(frameOf({ width: 100, height: 100 }, imageNet), { scaled: { width: 256, height: 256 }, left: 16, top: 16 })
+  assert.deepEqual(frameOf({ width: 500, height: 375 }, inputOf({ width: 224, fit: 'fill' })), { scaled: { width: 224, height: 224 }, left: 0, top: 0 })
+})
+
+test('pictures of every shape fill the input, whatever the kernel', async () => {
+  const input = inputOf({ width: 12, height: 10, cropFraction: 0.9 })
+  for (const width of [1, 2, 7, 12, 13, 31, 64, 333]) {
+    for (const height of [1, 3, 10, 11, 29, 200]) {
+      for (const fit of ['fill', 'cover'] as const) {
+        const kernel = (['nearest', 'linear', 'cubic', 'lanczos3'] as const)[(width + height) % 4] ?? 'linear'
+        const picture = draw(grid(width, height, () => [50, 100, 150]))
+        for (const [type, image] of [['png', await picture.png().toBuffer()], ['jpeg', await picture.clone().jpeg({ quality: 100 }).toBuffer()]] as const) {
+          for (const decoder of await decodersOf({ ...input, fit, kernel })) {
+            const rgb = await decoder.decode(image, type)
+            assert.equal(rgb.length, 12 * 10 * 3)
+            assert.ok(rgb.every((value, i) => Math.abs(value - ([50, 100, 150][i % 3] ?? NaN)) <= 3), `${decoder.name}: ${type} ${width} × ${height} ${fit} ${kernel}: ${rgb.join()}`)
+          }
+        }
+      }
+    }
+  }
+})
+
+test('a strip a pixel high and a million wide costs no more than it shows', async () => {
+  const image = await sharp({ create: { width: 1_000_000, height: 1, channels: 3, background: '#804020' } }).png().toBuffer()
+  for (const decoder of await decodersOf(inputOf({ width: 32 }))) {
+    const before = process.memoryUsage().rss
+    assert.deepEqual(Array.from((await decoder.decode(image, 'png')).subarray(0, 3)), [0x80, 0x40, 0x20], decoder.name)
+    // Enlarged to 32 rows the whole strip would be 32 million columns wide.
+    assert.ok(process.memoryUsage().rss - before < 100e6, decoder.name)
   }
 })
 

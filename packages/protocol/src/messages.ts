@@ -100,13 +100,16 @@ export function decodeJob (fields: Record<string, Buffer>): Job {
   const contentType = imageTypes.find(type => type === text('ct'))
   if (contentType === undefined) throw new Error(`job with unknown image type "${text('ct')}"`)
   if (fields['img'] === undefined) throw new Error('job without field "img"')
+  const [ttlMs, attempt] = [Number(text('ttl')), Number(text('n'))]
+  // NaN would never expire, and never be one delivery too many.
+  if (!Number.isFinite(ttlMs) || !Number.isInteger(attempt)) throw new Error(`job with ttl "${text('ttl')}" and n "${text('n')}"`)
 
   return {
     id: text('id'),
-    ttlMs: Number(text('ttl')),
+    ttlMs,
     replyTo: text('re'),
     contentType,
-    attempt: Number(text('n')),
+    attempt,
     options: JSON.parse(text('opt')) as JobOptions,
     image: fields['img']
   }

@@ -73,7 +73,12 @@ function enqueueReply (reply: unknown): EnqueueReply {
 function checkReply (id: string, reply: string | number): CheckReply {
   if (reply === 0) return { id, state: 'lost' }
   if (reply === '') return { id, state: 'owned' }
-  return { id, state: 'finished', outcome: decodeOutcome(String(reply)) }
+  try {
+    return { id, state: 'finished', outcome: decodeOutcome(String(reply)) }
+  } catch {
+    // Of another version. It must not take the answers about the other ids with it; this one ends at its deadline.
+    return { id, state: 'owned' }
+  }
 }
 
 /** Creates stream and group where they are missing. At 0: at `$` every job added before the group would be lost. */

@@ -17,6 +17,6 @@ export function createLogger ({ name, level, pretty }: { name: string, level: Lo
     level,
     // The finished line, because pino's own redaction looks at fields of a known depth, and never into the text of an error.
     hooks: { streamWrite: line => secrets.reduce((text, [pattern, instead]) => text.replace(pattern, instead), line) },
-    ...(pretty ? { transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' } } } : {})
+    ...(pretty ? { transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', singleLine: true } } } : {})
   })
 }
