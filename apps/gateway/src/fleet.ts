@@ -35,8 +35,9 @@ export function createFleet ({ broker, requestTimeoutMs, maxQueueDepth }: FleetO
     maxDepth (): number {
       const rate = fleet.ratePerSecond()
       if (rate === 0) return maxQueueDepth
-      const enough = fleet.ready().reduce((sum, { maxBatch }) => sum + 2 * maxBatch, 0)
-      return Math.min(maxQueueDepth, Math.max(enough, Math.floor(rate * requestTimeoutMs / 2_000)))
+      // However slow they are: one with each worker and one that waits.
+      const least = 2 * fleet.ready().length
+      return Math.min(maxQueueDepth, Math.max(least, Math.floor(rate * requestTimeoutMs / 2_000)))
     },
 
     /** Seconds until what waits now is done: 1 to 60. */

@@ -136,7 +136,9 @@ export function createPipeline (options: PipelineOptions) {
     const input = new Float32Array(jobs.length * imageValues)
     for (const [index, { rgb }] of jobs.entries()) writeImage(rgb, input, index)
     const limitMs = Math.max(patienceMs, 10 * batchMs(warm.latency, jobs.length))
+    const startedAtMs = performance.now()
     const scores = await watched(`a batch of ${jobs.length}`, limitMs, inference.infer(input, jobs.length))
+    rate.ran(jobs.length, performance.now() - startedAtMs)
     if (scores.length !== jobs.length * labels.length) throw new Error(`the model gave ${scores.length} scores for ${jobs.length} images of ${labels.length} classes`)
     return scores
   }

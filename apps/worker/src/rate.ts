@@ -1,9 +1,16 @@
+import { batchMs, imagesPerSecond, type Latency } from './batch.ts'
+
+/** How much of an old estimate a new measurement replaces: a few batches, or seconds, and the past is forgotten. */
+const weight = 0.4
+
 /**
- * Images a second that this worker can do: what warm-up fitted until it was measured, then a moving average over the
- * intervals in which more work was waiting than it could take. A worker that waits for work says nothing about its speed.
+ * Images a second that this worker can do. The engine's share is what warm-up fitted, corrected by how much longer batches
+ * really take. What else limits it, decoding say, shows only while more work waits than it can take: then what it finished
+ * counts, if that is less.
  */
-export function createRate (fitted: number, nowMs: () => number = () => performance.now()) {
-  let perSecond = fitted
+export function createRate ({ latency, maxBatch }: { latency: Latency, maxBatch: number }, nowMs: () => number = () => performance.now()) {
+  let slowdown = 1
+  let saturatedRate: number | undefined
   let images = 0
   let saturated = false
   let sinceMs = nowMs()
@@ -11,17 +18,26 @@ export function createRate (fitted: number, nowMs: () => number = () => performa
   return {
     finished (): void { images++ },
 
+    /** A batch was on the engine. */
+    ran (size: number, ms: number): void {
+      slowdown += weight * (ms / Math.max(batchMs(latency, size), 0.001) - slowdown)
+    },
+
     /** Work had to wait for room. */
     waited (): void { saturated = true },
 
-    /** Ends the interval that began with the last call. */
+    /** The estimate; ends the interval that began with the last call. */
     update (): number {
       const elapsedMs = nowMs() - sinceMs
-      if (saturated && elapsedMs > 0) perSecond += 0.3 * (images * 1_000 / elapsedMs - perSecond)
+      // Nothing finished: that is a hang or an outage, and no speed.
+      if (saturated && images > 0 && elapsedMs > 0) {
+        const measured = images * 1_000 / elapsedMs
+        saturatedRate = saturatedRate === undefined ? measured : saturatedRate + weight * (measured - saturatedRate)
+      }
       images = 0
       saturated = false
       sinceMs = nowMs()
-      return perSecond
+      return Math.min(imagesPerSecond(latency, maxBatch) / slowdown, saturatedRate ?? Infinity)
     }
   }
 }

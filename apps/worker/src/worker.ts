@@ -4,7 +4,6 @@ import {
   createClock, createConnection, createConsumer, createRegistration, keysOf, limits, type Consumer, type WorkerState
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
-import { imagesPerSecond } from './batch.ts'
 import type { Config } from './config.ts'
 import { startInference, type Inference } from './engines/inference.ts'
 import { createDecoder } from './pixels/decode.ts'
@@ -61,7 +60,7 @@ export async function startWorker ({ config, log, pid, onWedged, wrap = {} }: Wo
   const warm = await warmUp(inference, { values: input.width * input.height * 3, maxSize: config.BATCH_MAX_SIZE })
   log.info({ event: 'warm', ...warm }, `A batch of n takes ${warm.latency.aMs.toFixed(1)} + ${warm.latency.bMs.toFixed(1)}·n ms; at most ${warm.maxBatch} run together`)
 
-  const rate = createRate(imagesPerSecond(warm.latency, warm.maxBatch))
+  const rate = createRate(warm)
   const pipeline = createPipeline({ name, model, decoder, inference, writeImage: createImageWriter(input, inference.layout), warm, rate, consumer, clock, log, onWedged })
   const serving = serve({ name, consumer, pipeline, rate, clock, maxDeliveries: config.MAX_DELIVERIES, log })
   blocking.on('ready', serving.recover)

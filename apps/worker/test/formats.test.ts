@@ -238,11 +238,19 @@ test('the header’s pixels are those of the picture', async () => {
 })
 
 test('a large honest JPEG is not called corrupt for the memory it takes', async () => {
-  // 30 megapixels in full colour: more than jpeg-js allows itself by default.
-  const image = await sharp({ create: { width: 6_000, height: 5_000, channels: 3, background: '#804020' } }).jpeg({ chromaSubsampling: '4:4:4' }).toBuffer()
+  // 25 megapixels in full colour: a little more than jpeg-js allows itself by default.
+  const image = await sharp({ create: { width: 5_000, height: 5_000, channels: 3, background: '#804020' } }).jpeg({ chromaSubsampling: '4:4:4' }).toBuffer()
   for (const decoder of await decodersOf(fieldsInput)) {
     const rgb = await decoder.decode(image, 'jpeg')
     assert.ok(rgb.every((value, i) => Math.abs(value - ([0x80, 0x40, 0x20][i % 3] ?? NaN)) <= 2), `${decoder.name}: ${rgb.join()}`)
+  }
+})
+
+test('a JPEG of all the pixels that are allowed may take the memory it needs, in every way it can be stored', async () => {
+  const picture = draw(grid(300, 200, (x, y) => [x % 256, y, (x * y) % 256]))
+  for (const options of [{}, { progressive: true }, { chromaSubsampling: '4:4:4' }, { chromaSubsampling: '4:4:4', progressive: true }]) {
+    const image = await picture.clone().jpeg({ quality: 95, ...options }).toBuffer()
+    for (const decoder of await decodersOf(fieldsInput, 300 * 200)) assert.equal((await decoder.decode(image, 'jpeg')).length, 12, decoder.name)
   }
 })
 

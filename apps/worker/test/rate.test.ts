@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createRate } from '../src/rate.ts'
 
-function createTimedRate (fitted: number) {
+/** A worker whose engine is fitted to do 100 images a second, in batches of 10 that take 100 ms. */
+function createTimedRate () {
   let nowMs = 0
-  const rate = createRate(fitted, () => nowMs)
+  const rate = createRate({ latency: { aMs: 0, bMs: 10 }, maxBatch: 10 }, () => nowMs)
   return {
     rate,
     /** An interval in which `images` finished. */
@@ -18,41 +19,36 @@ function createTimedRate (fitted: number) {
 }
 
 test('until something was measured the rate is what warm-up fitted', () => {
-  const { rate, interval } = createTimedRate(100)
+  const { rate, interval } = createTimedRate()
   assert.equal(rate.update(), 100)
   assert.equal(interval(1_000, 5, { waited: false }), 100)
 })
 
-test('an interval in which work waited moves the rate three tenths of the way', () => {
-  const { interval } = createTimedRate(100)
-  assert.equal(interval(1_000, 200), 130)
-  assert.ok(Math.abs(interval(2_000, 60) - (130 + 0.3 * (30 - 130))) < 1e-9)
+test('batches that take ten times what was fitted make it a tenth, also while nothing waits', () => {
+  const { rate, interval } = createTimedRate()
+  for (let i = 0; i < 20; i++) rate.ran(5, 500)
+  assert.ok(Math.abs(interval(1_000, 5, { waited: false }) - 10) < 0.01)
+  for (let i = 0; i < 20; i++) rate.ran(1, 10)
+  assert.ok(Math.abs(interval(1_000, 5, { waited: false }) - 100) < 0.1)
 })
 
-test('the rate nears what is measured', () => {
-  const { interval } = createTimedRate(100)
-  for (let i = 0; i < 30; i++) interval(1_000, 40)
-  assert.ok(Math.abs(interval(1_000, 40) - 40) < 0.01)
+test('what was finished while work waited counts if it is less than what the engine could do', () => {
+  const { interval } = createTimedRate()
+  assert.equal(interval(1_000, 40), 40)
+  assert.equal(interval(2_000, 120), 48)
+  for (let i = 0; i < 40; i++) interval(1_000, 400)
+  assert.equal(interval(1_000, 400), 100)
 })
 
 test('an idle worker keeps its rate, and its few images do not leak into the next interval', () => {
-  const { interval } = createTimedRate(100)
+  const { interval } = createTimedRate()
   assert.equal(interval(1_000, 7, { waited: false }), 100)
-  assert.equal(interval(1_000, 100), 100)
+  assert.equal(interval(1_000, 50), 50)
+  assert.equal(interval(1_000, 1, { waited: false }), 50)
 })
 
-test('having waited once counts for one interval only', () => {
-  const { interval } = createTimedRate(100)
-  interval(1_000, 100)
-  assert.equal(interval(1_000, 1, { waited: false }), 100)
-})
-
-test('two updates in the same instant divide by nothing', () => {
-  const { interval } = createTimedRate(100)
+test('an interval in which nothing finished, or of no length, says nothing', () => {
+  const { interval } = createTimedRate()
+  assert.equal(interval(1_000, 0), 100)
   assert.equal(interval(0, 10), 100)
-})
-
-test('a worker that hangs while work waits is measured at nothing', () => {
-  const { interval } = createTimedRate(100)
-  assert.equal(interval(1_000, 0), 70)
 })
