@@ -140,6 +140,7 @@ export function createPipeline (options: PipelineOptions) {
     const scores = await watched(`a batch of ${jobs.length}`, limitMs, inference.infer(input, jobs.length))
     rate.ran(jobs.length, performance.now() - startedAtMs)
     if (scores.length !== jobs.length * labels.length) throw new Error(`the model gave ${scores.length} scores for ${jobs.length} images of ${labels.length} classes`)
+    if (scores.some(Number.isNaN)) throw new Error('the model gave scores that are not numbers')
     return scores
   }
 

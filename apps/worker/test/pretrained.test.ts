@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { openModel, type Model } from '@streamsight/models'
@@ -72,7 +72,7 @@ test('MobileNet in TensorFlow.js says to 95 of 100 photos what an independent co
   assert.ok(meanGap <= 0.03, `the best probability is ${meanGap} off on average`)
 })
 
-test('MobileNet v2 in ONNX, with logits, labels 80 of 100 photos rightly', { skip: skip || (existsSync(int8) ? false : `needs ${int8}`) }, async t => {
+test('MobileNet v2 in ONNX, with logits, labels about as many photos rightly as were measured elsewhere', { skip: skip || without('models/mobilenetv2-12-int8-onnx') }, async t => {
   const models = temporaryModels(t)
   adopt(models, {
     name: 'mobilenet-int8',
@@ -89,7 +89,7 @@ test('MobileNet v2 in ONNX, with logits, labels 80 of 100 photos rightly', { ski
   const among5 = photos().filter(({ index }, i) => predictions[i]?.some(({ label }) => label === model.labels[index]))
   t.diagnostic(`${right.length} of 100 right, ${among5.length} among the first five`)
   assert.ok(predictions.flat().every(({ probability }) => probability >= 0 && probability <= 1))
-  // 82.4 % were measured on 1,000 photos of which these are a tenth: 80 leaves room for the sample.
+  // 82.4 % were measured on 1,000 photos of which these are a tenth; the rest is room for the sample.
   assert.ok(right.length >= 76, `${right.length} of 100`)
   assert.ok(among5.length >= 93, `${among5.length} of 100`)
 })
