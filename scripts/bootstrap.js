@@ -18,6 +18,20 @@ export function say (message) {
   console.log(`streamsight: ${message}`)
 }
 
+/**
+ * Runs a script's `main`; what the person has to do is said in a line, without a stack.
+ * @param {() => Promise<void>} main
+ */
+export async function run (main) {
+  try {
+    await main()
+  } catch (error) {
+    if (!(error instanceof BootstrapError)) throw error
+    say(error.message)
+    process.exit(1)
+  }
+}
+
 export function assertNode () {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   if (major < 20 || (major === 20 && minor < 19) || major > 22) {

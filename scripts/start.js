@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BootstrapError, assertNode, build, installPackages, root, say } from './bootstrap.js'
+import { BootstrapError, assertNode, build, installPackages, root, run, say } from './bootstrap.js'
 import { ensureRedis, freePort, redisArgs } from './redis.js'
 import { createSupervisor } from './supervisor.js'
 
@@ -102,10 +102,4 @@ async function assertFree (port) {
   await once(server, 'close')
 }
 
-try {
-  await main()
-} catch (error) {
-  if (!(error instanceof BootstrapError)) throw error
-  say(error.message)
-  process.exit(1)
-}
+await run(main)

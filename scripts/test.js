@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { BootstrapError, assertNode, build, installPackages, root, runQuietly, say } from './bootstrap.js'
+import { assertNode, build, installPackages, root, run, runQuietly, say } from './bootstrap.js'
 import { ensureRedis } from './redis.js'
 
 async function main () {
@@ -40,10 +40,4 @@ function testsIn (folder) {
   return readdirSync(join(root, folder)).filter(file => file.endsWith('.test.ts')).map(file => join(folder, file))
 }
 
-try {
-  await main()
-} catch (error) {
-  if (!(error instanceof BootstrapError)) throw error
-  say(error.message)
-  process.exit(1)
-}
+await run(main)

@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test'
 import { startRedis } from '../../scripts/redis.js'
 import { startSystem } from '../support/system.ts'
 import { fault, quickFault } from './fault.ts'
-import { assertHonest, assertQuiet, drive, driveCount, pause } from './oracle.ts'
+import { assertHonest, assertQuiet, driveCount, driveDuring, pause } from './oracle.ts'
 import { startProxy } from './proxy.ts'
 import { connected } from './redis.ts'
 
@@ -15,16 +15,6 @@ async function startBehindProxy (t: TestContext, half: 'gateway' | 'worker', wor
   const env = { REDIS_URL: proxy.url }
   const system = await startSystem(t, { redis, workers, ...(half === 'gateway' ? { gatewayEnv: env } : { workerEnv: env }) })
   return { system, proxy }
-}
-
-/** A load that goes on while `sabotage` runs and a second longer. */
-async function driveDuring (system: Parameters<typeof drive>[0], sabotage: () => Promise<void>, concurrency = 16) {
-  let over = false
-  const load = drive(system, { concurrency, until: () => over })
-  await sabotage()
-  await pause(1_000)
-  over = true
-  return await load
 }
 
 fault('4. a black hole from Redis to the workers while jobs arrive', async t => {

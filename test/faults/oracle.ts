@@ -87,6 +87,17 @@ export function driveCount (system: Pick<System, 'predict'>, { count, concurrenc
   return drive(system, { concurrency, until: () => started++ >= count })
 }
 
+/** A load that goes on while `sabotage` runs and a second longer. */
+export async function driveDuring (system: Pick<System, 'predict'>, sabotage: () => Promise<void>): Promise<Tally> {
+  let over = false
+  const load = drive(system, { concurrency: 16, until: () => over })
+  await pause(300)
+  await sabotage()
+  await pause(1_000)
+  over = true
+  return await load
+}
+
 /** Every request had one outcome, and it was its own picture's; errors only of the codes that this fault may cause. */
 export function assertHonest (tally: Tally, allowed: string[] = []): void {
   const summary = JSON.stringify(tally)

@@ -7,19 +7,8 @@ import { startRedis } from '../../scripts/redis.js'
 import { fixture, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { fault, quickFault } from './fault.ts'
-import { assertHonest, assertQuiet, drive, pause } from './oracle.ts'
+import { assertHonest, assertQuiet, driveDuring, pause } from './oracle.ts'
 import { connected, restartRedis } from './redis.ts'
-
-/** A load that goes on while `sabotage` runs and a second longer. */
-async function driveDuring (system: System, sabotage: () => Promise<void>) {
-  let over = false
-  const load = drive(system, { concurrency: 16, until: () => over })
-  await pause(300)
-  await sabotage()
-  await pause(1_000)
-  over = true
-  return await load
-}
 
 /** The same sabotage ten times, a moment apart. */
 async function tenTimes (sabotage: () => Promise<unknown>): Promise<void> {
