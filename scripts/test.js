@@ -17,7 +17,7 @@ async function main () {
 
   const chosen = process.argv.slice(2)
   const onlyFaults = process.env['FAULTS'] === 'all'
-  const files = chosen.length > 0 ? chosen : onlyFaults ? testsIn('test/faults') : everyTest()
+  const files = chosen.length > 0 ? chosen : onlyFaults ? [...testsIn('test/faults'), 'packages/protocol/test/model.test.ts'] : everyTest()
   // Most tests wait for processes more than they compute. The faults under load want the machine to themselves.
   const concurrency = onlyFaults ? 1 : 2
   say(`running ${files.length} test files …`)
