@@ -13,6 +13,7 @@ export function createRate ({ latency, maxBatch }: { latency: Latency, maxBatch:
   let saturatedRate: number | undefined
   let images = 0
   let saturated = false
+  let wasSaturated = false
   let sinceMs = nowMs()
 
   return {
@@ -29,12 +30,16 @@ export function createRate ({ latency, maxBatch }: { latency: Latency, maxBatch:
     /** The estimate; ends the interval that began with the last call. */
     update (): number {
       const elapsedMs = nowMs() - sinceMs
-      // Nothing finished: that is a hang or an outage, and no speed.
-      if (saturated && images > 0 && elapsedMs > 0) {
+      // An estimate that is too low lets so little work in that it would never be corrected: it is forgotten as soon as
+      // nothing waits.
+      if (!saturated) saturatedRate = undefined
+      // The first interval began before work waited. Nothing finished: that is a hang or an outage, and no speed.
+      if (saturated && wasSaturated && images > 0 && elapsedMs > 0) {
         const measured = images * 1_000 / elapsedMs
         saturatedRate = saturatedRate === undefined ? measured : saturatedRate + weight * (measured - saturatedRate)
       }
       images = 0
+      wasSaturated = saturated
       saturated = false
       sinceMs = nowMs()
       return Math.min(imagesPerSecond(latency, maxBatch) / slowdown, saturatedRate ?? Infinity)

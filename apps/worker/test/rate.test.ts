@@ -34,21 +34,23 @@ test('batches that take ten times what was fitted make it a tenth, also while no
 
 test('what was finished while work waited counts if it is less than what the engine could do', () => {
   const { interval } = createTimedRate()
+  assert.equal(interval(1_000, 1), 100, 'work began to wait in this one')
   assert.equal(interval(1_000, 40), 40)
   assert.equal(interval(2_000, 120), 48)
   for (let i = 0; i < 40; i++) interval(1_000, 400)
   assert.equal(interval(1_000, 400), 100)
 })
 
-test('an idle worker keeps its rate, and its few images do not leak into the next interval', () => {
+test('a low estimate is forgotten as soon as nothing waits, or it would keep away the work that could correct it', () => {
   const { interval } = createTimedRate()
-  assert.equal(interval(1_000, 7, { waited: false }), 100)
-  assert.equal(interval(1_000, 50), 50)
-  assert.equal(interval(1_000, 1, { waited: false }), 50)
+  interval(1_000, 1)
+  assert.equal(interval(1_000, 1), 1)
+  assert.equal(interval(1_000, 1, { waited: false }), 100)
 })
 
 test('an interval in which nothing finished, or of no length, says nothing', () => {
   const { interval } = createTimedRate()
+  interval(1_000, 50)
   assert.equal(interval(1_000, 0), 100)
   assert.equal(interval(0, 10), 100)
 })
