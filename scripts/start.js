@@ -55,7 +55,7 @@ async function main () {
     const deadline = performance.now() + readyTimeoutMs
     for (;;) {
       if (stopping) return await new Promise(() => {})
-      const response = await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined)
+      const response = await fetch(`http://127.0.0.1:${port}/health/startup`).catch(() => undefined)
       if (response?.status === 200) return
       if (performance.now() > deadline) {
         const reasons = /** @type {{ reasons?: string[] } | undefined} */ (await response?.json().catch(() => undefined))?.reasons ?? ['the gateway does not answer']

@@ -102,7 +102,11 @@ export async function startSystem (t: Pick<TestContext, 'after'>, options: Syste
       return
     }
     await Promise.all(workers.map(worker => worker.untilLog('a worker is ready', ({ event }) => event === 'ready', 60_000)))
-    await until('the gateway is ready', async () => (await fetch(`${url}/health/ready`).catch(() => undefined))?.status === 200)
+    await until('the gateway is ready', async () => await isGreen('startup') && await isGreen('ready'))
+  }
+
+  async function isGreen (question: 'startup' | 'ready'): Promise<boolean> {
+    return (await fetch(`${url}/health/${question}`).catch(() => undefined))?.status === 200
   }
 
   /** Sends one picture as a raw body. */

@@ -7,13 +7,13 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyReply, type FastifyRequest, type onRequestHookHandler } from 'fastify'
 import type { Outcome } from '@streamsight/protocol'
-import type { Logger } from '@streamsight/service'
+import { listOf, type Logger } from '@streamsight/service'
 import { adminRoutes } from './admin.ts'
 import { createAdmission } from './admission.ts'
 import { createBroker } from './broker.ts'
 import type { Config } from './config.ts'
 import { ApiError, errorBody, toApiError } from './errors.ts'
-import { createFleet } from './fleet.ts'
+import { createFleet, type Fleets } from './fleet.ts'
 import { createHealth, type Health } from './health.ts'
 import { createMetrics } from './metrics.ts'
 import { createPredict, maxBodyBytes, predictSchema, requestIdOf } from './predict.ts'
@@ -40,16 +40,22 @@ export type App = Awaited<ReturnType<typeof buildApp>>
 
 /** The gateway, ready to listen. Connects to Redis on its own and works as soon as it is there. */
 export async function buildApp ({ config, log }: { config: Config, log: Logger }) {
-  const broker = createBroker({ url: config.REDIS_URL, prefix: config.REDIS_PREFIX, model: config.MODEL, log })
-  const fleet = createFleet({ broker, requestTimeoutMs: config.REQUEST_TIMEOUT_MS, maxQueueDepth: config.MAX_QUEUE_DEPTH })
+  const models = listOf(config.MODELS)
+  const broker = createBroker({ url: config.REDIS_URL, prefix: config.REDIS_PREFIX, models, log })
+  const fleets: Fleets = new Map(models.map(model => [model, createFleet({
+    readWorkers: () => broker.readWorkers(model),
+    readDepth: () => broker.depth(model),
+    requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
+    maxQueueDepth: config.MAX_QUEUE_DEPTH
+  })]))
   const admission = createAdmission({ maxRequests: config.MAX_IN_FLIGHT, maxBytes: config.MAX_IN_FLIGHT_BYTES })
-  const metrics = createMetrics({ broker, fleet, admission })
+  const metrics = createMetrics({ broker, fleets, admission })
   let closing = false
   const isClosing = () => closing
-  const health = createHealth({ broker, fleet, isClosing })
+  const health = createHealth({ broker, fleets, isClosing })
   // Fastify's own lines would only repeat ours, but for its warnings.
   const logger: FastifyBaseLogger = log.child({}, { level: log.isLevelEnabled('warn') ? 'warn' : log.level })
-  const { admit, predict } = createPredict({ config, broker, fleet, admission, metrics, isClosing })
+  const { admit, predict, target } = createPredict({ config, broker, fleets, admission, metrics, isClosing })
 
   const app = Fastify({
     loggerInstance: logger,
@@ -88,7 +94,7 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
     await admission.untilEmpty()
   })
   app.addHook('onClose', async () => {
-    fleet.stop()
+    for (const fleet of fleets.values()) fleet.stop()
     await broker.close()
   })
 
@@ -112,21 +118,21 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
   app.post('/predict', { schema: predictSchema, onRequest: [...await guards(), admit] }, predict)
-  app.get('/models', { schema: { summary: 'What is served, and by how many workers' } }, async () => ({ models: servedModels(fleet.ready()) }))
+  app.get('/models', { schema: { summary: 'What is served, and by how many workers' } }, async () => ({ models: servedModels([...fleets.values()].flatMap(fleet => fleet.ready())) }))
   app.get('/health/live', { schema: { summary: 'Red when a restart would help' } }, async (_request, reply) => answer(reply, health.live()))
   app.get('/health/ready', { schema: { summary: 'Red when requests should go elsewhere' } }, async (_request, reply) => answer(reply, health.ready()))
   app.get('/health/startup', { schema: { summary: 'Red until it has been ready once' } }, async (_request, reply) => answer(reply, health.startup()))
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.read()))
 
-  if (config.ADMIN_TOKEN !== '') await app.register(adminRoutes, { prefix: '/admin', token: config.ADMIN_TOKEN, broker })
+  if (config.ADMIN_TOKEN !== '') await app.register(adminRoutes, { prefix: '/admin', token: config.ADMIN_TOKEN, broker, modelOf: name => target(name).model })
 
   broker.start()
-  fleet.start()
+  for (const fleet of fleets.values()) fleet.start()
   return app
 
   /** Who may ask, and how often: before anything is read. */
   async function guards (): Promise<onRequestHookHandler[]> {
-    const keys = config.API_KEYS.split(',').map(key => key.trim()).filter(key => key !== '')
+    const keys = listOf(config.API_KEYS)
     await app.register(bearerAuth, { keys, addHook: false, verifyErrorLogLevel: 'debug' })
     await app.register(rateLimit, { global: false })
     const limit = {

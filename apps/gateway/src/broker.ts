@@ -1,19 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   createConnection, createDeadLetters, createProducer, createReplyChannels, isOutOfMemory, keysOf, limits, readWorkers, replyChannel,
-  type EnqueueReply, type ImageType, type Job, type Outcome, type SeenWorker
+  type DeadLetters, type EnqueueReply, type ImageType, type Job, type Outcome, type Producer, type SeenWorker
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import { ApiError } from './errors.ts'
 
-export interface BrokerOptions { url: string, prefix: string, model: string, log: Logger }
+export interface BrokerOptions { url: string, prefix: string, models: string[], log: Logger }
 
 /** An image to classify, and on what terms. */
-export interface Order { id: string, image: Buffer, contentType: ImageType, topK: number, timeoutMs: number, maxDepth: number }
+export interface Order { id: string, model: string, image: Buffer, contentType: ImageType, topK: number, timeoutMs: number, maxDepth: number }
 
 /** A request that was accepted and not answered. Several clients can wait for one: they sent the same Idempotency-Key. */
 interface Open {
   job: Job
+  /** The queue of its model. */
+  producer: Producer
   maxDepth: number
   sinceMs: number
   waiters: number
@@ -36,11 +38,10 @@ const graceMs = 2_000
  * CHECK, its deadline, the client's leaving. As long as it is open the image stays in memory, so that whatever Redis loses
  * can be enqueued again.
  */
-export function createBroker ({ url, prefix, model, log }: BrokerOptions) {
-  const keys = keysOf(prefix, model)
+export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
   const commands = createConnection({ url, name: 'gateway:commands', log })
   const subscriber = createConnection({ url, name: 'gateway:subscriber', log })
-  const producer = createProducer(commands, keys)
+  const producers = new Map(models.map(model => [model, createProducer(commands, keysOf(prefix, model))]))
   const channels = createReplyChannels({ subscriber, log })
   const open = new Map<string, Open>()
   let awaySinceMs: number | undefined = performance.now()
@@ -72,11 +73,11 @@ export function createBroker ({ url, prefix, model, log }: BrokerOptions) {
       timer = setInterval(() => void sweep({ minWaitMs: limits.checkIntervalMs }), limits.checkIntervalMs)
     },
 
-    readWorkers: (): Promise<SeenWorker[]> => readWorkers(commands, keys),
-    depth: (): Promise<number> => producer.depth(),
-    deadLetters: createDeadLetters(commands, keys),
+    readWorkers: (model: string): Promise<SeenWorker[]> => readWorkers(commands, keysOf(prefix, model)),
+    depth: (model: string): Promise<number> => producerOf(model).depth(),
+    deadLetters: (model: string): DeadLetters => createDeadLetters(commands, keysOf(prefix, model)),
 
-    /** The outcome of an image. Rejects with an ApiError, or with `gone.reason` when the client left. */
+    /** The outcome of an image. Rejects with an ApiError, or with `gone.reason` when the client left. `order.model` is one of `models`. */
     async classify (order: Order, gone: AbortSignal): Promise<Outcome> {
       gone.throwIfAborted()
       const request = open.get(order.id) ?? begin(order)
@@ -113,6 +114,7 @@ export function createBroker ({ url, prefix, model, log }: BrokerOptions) {
         options: { topK: order.topK },
         image: order.image
       },
+      producer: producerOf(order.model),
       maxDepth: order.maxDepth,
       sinceMs: performance.now(),
       waiters: 0,
@@ -140,7 +142,7 @@ export function createBroker ({ url, prefix, model, log }: BrokerOptions) {
   async function enqueue (request: Open): Promise<void> {
     const reply = await persist(request, async () => {
       request.sent = true
-      return await producer.enqueue({ ...request.job, ttlMs: remainingMs(request) }, request.maxDepth)
+      return await request.producer.enqueue({ ...request.job, ttlMs: remainingMs(request) }, request.maxDepth)
     })
     if (reply !== undefined) receive(request, reply)
   }
@@ -190,7 +192,7 @@ export function createBroker ({ url, prefix, model, log }: BrokerOptions) {
     conclude()
     void channels.close(request.job.replyTo)
     // Should this fail, the job runs in vain or expires with its deadline.
-    if (request.sent) producer.cancel(request.job.id).catch(() => {})
+    if (request.sent) request.producer.cancel(request.job.id).catch(() => {})
   }
 
   /** Asks Redis where the jobs are that have been waiting for `minWaitMs`, and mends what was lost. */
@@ -200,8 +202,11 @@ export function createBroker ({ url, prefix, model, log }: BrokerOptions) {
     try {
       await channels.sweep()
       const before = performance.now() - minWaitMs
-      const ids = [...open.values()].filter(({ acknowledged, sinceMs }) => acknowledged && sinceMs <= before).map(({ job }) => job.id)
-      for (let i = 0; i < ids.length; i += limits.checkIds) await check(ids.slice(i, i + limits.checkIds))
+      const due = [...open.values()].filter(({ acknowledged, sinceMs }) => acknowledged && sinceMs <= before)
+      for (const producer of producers.values()) {
+        const ids = due.filter(request => request.producer === producer).map(({ job }) => job.id)
+        for (let i = 0; i < ids.length; i += limits.checkIds) await check(producer, ids.slice(i, i + limits.checkIds))
+      }
     } catch (error) {
       log.debug({ event: 'check-failed', err: error }, 'CHECK failed; the next sweep tries again')
     } finally {
@@ -209,7 +214,7 @@ export function createBroker ({ url, prefix, model, log }: BrokerOptions) {
     }
   }
 
-  async function check (ids: string[]): Promise<void> {
+  async function check (producer: Producer, ids: string[]): Promise<void> {
     for (const reply of await producer.check(ids)) {
       const request = open.get(reply.id)
       if (request === undefined || !request.acknowledged) continue
@@ -225,6 +230,12 @@ export function createBroker ({ url, prefix, model, log }: BrokerOptions) {
     request.maxDepth = Number.MAX_SAFE_INTEGER
     log.warn({ event: 'resend', requestId: request.job.id, attempt: request.job.attempt }, 'Redis lost a job; enqueueing it again')
     void enqueue(request)
+  }
+
+  function producerOf (model: string): Producer {
+    const producer = producers.get(model)
+    if (producer === undefined) throw new Error(`no queue for model "${model}"`)
+    return producer
   }
 
   function remainingMs ({ job, sinceMs }: Open): number {

@@ -8,7 +8,7 @@ export const configSchema = Type.Object({
   PORT: Type.Integer({ default: 5000, minimum: 0, maximum: 65_535, description: 'TCP port to listen on; 0 is any free one' }),
   REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379', pattern: '^(redis|rediss|unix)://.+', description: 'redis://, rediss:// (TLS) or unix:// address of Redis or Valkey' }),
   REDIS_PREFIX: Type.String({ default: 'ss', pattern: '^[A-Za-z0-9_-]+$', description: 'Start of every key and channel' }),
-  MODEL: Type.String({ default: 'everyday', description: 'Model that answers' }),
+  MODELS: Type.String({ default: 'everyday', pattern: '^ *[a-z0-9][a-z0-9._-]*( *, *[a-z0-9][a-z0-9._-]*)* *$', description: 'Comma-separated names of the models served; the first answers where a request names none' }),
   REQUEST_TIMEOUT_MS: Type.Integer({ default: 30_000, minimum: 100, maximum: limits.requestTimeoutMs, description: 'Milliseconds from upload to answer, then 504' }),
   MAX_IMAGE_BYTES: Type.Integer({ default: 10_485_760, minimum: 1, maximum: 104_857_600, description: 'Bytes an image may have' }),
   MAX_IMAGE_PIXELS: Type.Integer({ default: 50_000_000, minimum: 1, description: 'Width × height an image may have' }),

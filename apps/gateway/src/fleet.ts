@@ -1,13 +1,18 @@
 import { limits, type SeenWorker } from '@streamsight/protocol'
-import type { Broker } from './broker.ts'
 
-/** What the gateway knows of the workers, renewed every second. */
-export interface FleetOptions { broker: Pick<Broker, 'readWorkers' | 'depth'>, requestTimeoutMs: number, maxQueueDepth: number }
+export interface FleetOptions {
+  readWorkers: () => Promise<SeenWorker[]>
+  /** Jobs on the stream. */
+  readDepth: () => Promise<number>
+  requestTimeoutMs: number
+  maxQueueDepth: number
+}
 
 /** Work that waits this long while nobody finishes anything counts as stuck: two leases, so that a crash alone does not. */
 const stallMs = 2 * limits.leaseMs
 
-export function createFleet ({ broker, requestTimeoutMs, maxQueueDepth }: FleetOptions) {
+/** What the gateway knows of the workers of one model, renewed every second. */
+export function createFleet ({ readWorkers, readDepth, requestTimeoutMs, maxQueueDepth }: FleetOptions) {
   let workers: SeenWorker[] = []
   let depth = 0
   let finished = 0
@@ -48,7 +53,7 @@ export function createFleet ({ broker, requestTimeoutMs, maxQueueDepth }: FleetO
 
     /** Looks once. Keeps what it knew if Redis does not answer. */
     async look (): Promise<void> {
-      const [seen, waiting] = await Promise.all([broker.readWorkers(), broker.depth()])
+      const [seen, waiting] = await Promise.all([readWorkers(), readDepth()])
       const done = seen.reduce((sum, worker) => sum + worker.finished, 0)
       if (done !== finished || waiting === 0) lastProgressMs = performance.now()
       workers = seen
@@ -76,3 +81,6 @@ export function createFleet ({ broker, requestTimeoutMs, maxQueueDepth }: FleetO
 }
 
 export type Fleet = ReturnType<typeof createFleet>
+
+/** The fleet of each model that is served, in the order of MODELS. */
+export type Fleets = ReadonlyMap<string, Fleet>

@@ -7,11 +7,11 @@ import type { Admission } from './admission.ts'
 import type { Broker } from './broker.ts'
 import type { Config } from './config.ts'
 import { ApiError } from './errors.ts'
-import type { Fleet } from './fleet.ts'
+import type { Fleet, Fleets } from './fleet.ts'
 import type { Metrics } from './metrics.ts'
 import { readUpload, tooLarge } from './upload.ts'
 
-export interface PredictDependencies { config: Config, broker: Broker, fleet: Fleet, admission: Admission, metrics: Metrics, isClosing: () => boolean }
+export interface PredictDependencies { config: Config, broker: Broker, fleets: Fleets, admission: Admission, metrics: Metrics, isClosing: () => boolean }
 
 const defaultTopK = 5
 
@@ -41,15 +41,18 @@ export const predictSchema = {
 const formBytes = 65_536
 
 /** POST /predict: the hook that decides before the body is read, and the handler. */
-export function createPredict ({ config, broker, fleet, admission, metrics, isClosing }: PredictDependencies) {
+export function createPredict ({ config, broker, fleets, admission, metrics, isClosing }: PredictDependencies) {
   const limits = { maxBytes: config.MAX_IMAGE_BYTES, maxPixels: config.MAX_IMAGE_PIXELS }
+  const [defaultModel = ''] = fleets.keys()
 
   return {
+    /** The model of that name, or the default one, and who serves it. Throws MODEL_NOT_FOUND. */
+    target,
+
     /** Refuses what can't be answered before its body is read, and holds a place for what can. */
     async admit (request: FastifyRequest, reply: FastifyReply): Promise<void> {
       if (isClosing()) throw new ApiError('SHUTTING_DOWN')
-      const { model } = request.query as Static<typeof Query>
-      if (model !== undefined && model !== config.MODEL) throw new ApiError('MODEL_NOT_FOUND', { message: `Model "${model}" is not served here` })
+      const { fleet } = target((request.query as Static<typeof Query>).model)
       if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
       if (!fleet.isStaffed()) throw new ApiError('NO_WORKERS', { retryAfterS: 5 })
       const declared = Number(request.headers['content-length'] ?? config.MAX_IMAGE_BYTES)
@@ -61,21 +64,28 @@ export function createPredict ({ config, broker, fleet, admission, metrics, isCl
     async predict (request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof Answer>> {
       const startedMs = performance.now()
       const { image, contentType } = await readUpload(request, limits)
-      const { topK = defaultTopK } = request.query as Static<typeof Query>
-      const order = { id: request.id, image, contentType, topK, timeoutMs: config.REQUEST_TIMEOUT_MS, maxDepth: fleet.maxDepth() }
-      const outcome = await broker.classify(order, clientGone(reply)).catch(withRetryAfter)
+      const { topK = defaultTopK, ...query } = request.query as Static<typeof Query>
+      const { model, fleet } = target(query.model)
+      const order = { id: request.id, model, image, contentType, topK, timeoutMs: config.REQUEST_TIMEOUT_MS, maxDepth: fleet.maxDepth() }
+      const outcome = await broker.classify(order, clientGone(reply)).catch(error => withRetryAfter(error, fleet))
       reply.outcome = outcome
       const success = successOf(outcome)
-      metrics.stages(success.timings)
+      metrics.stages(success.model.name, success.timings)
       reply.header('server-timing', serverTiming(success, performance.now() - startedMs))
       return { success: true, predictions: success.predictions, requestId: request.id, model: success.model }
     }
   }
 
-  function withRetryAfter (error: unknown): never {
-    if (error instanceof ApiError && error.code === 'OVERLOADED') throw new ApiError('OVERLOADED', { message: error.message, retryAfterS: fleet.retryAfterS(), cause: error.cause })
-    throw error
+  function target (name: string = defaultModel): { model: string, fleet: Fleet } {
+    const fleet = fleets.get(name)
+    if (fleet === undefined) throw new ApiError('MODEL_NOT_FOUND', { message: `Model "${name}" is not served here; served are: ${[...fleets.keys()].join(', ')}` })
+    return { model: name, fleet }
   }
+}
+
+function withRetryAfter (error: unknown, fleet: Fleet): never {
+  if (error instanceof ApiError && error.code === 'OVERLOADED') throw new ApiError('OVERLOADED', { message: error.message, retryAfterS: fleet.retryAfterS(), cause: error.cause })
+  throw error
 }
 
 /** The largest body that can hold an image of `maxImageBytes`: base64 makes three bytes four. */
@@ -84,13 +94,14 @@ export function maxBodyBytes (maxImageBytes: number): number {
 }
 
 /**
- * The id of a request, which is also its job's: random, or the same for the same Idempotency-Key of the same client, so
- * that a retry finds the first attempt's outcome.
+ * The id of a request, which is also its job's: random, or the same for the same Idempotency-Key of the same client to the
+ * same model, so that a retry finds the first attempt's outcome.
  */
-export function requestIdOf ({ headers }: Pick<IncomingMessage, 'headers'>): string {
+export function requestIdOf ({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): string {
   const key = headers['idempotency-key']
   if (typeof key !== 'string' || key === '') return randomUUID()
-  const digest = createHash('sha256').update(`${headers.authorization ?? ''}\n${key}`).digest('hex')
+  const [, model = ''] = /[?&]model=([^&]*)/.exec(url) ?? []
+  const digest = createHash('sha256').update(`${headers.authorization ?? ''}\n${model}\n${key}`).digest('hex')
   return `${digest.slice(0, 8)}-${digest.slice(8, 12)}-8${digest.slice(13, 16)}-8${digest.slice(17, 20)}-${digest.slice(20, 32)}`
 }
 

@@ -160,11 +160,11 @@ function fleetOf (t: TestContext, options = { requestTimeoutMs: 30_000, maxQueue
     if (redis.away) throw new Error('away')
     return value
   }
-  const broker = {
+  const reads = {
     readWorkers: () => { redis.looks++; return answer(redis.workers) },
-    depth: () => answer(redis.depth)
+    readDepth: () => answer(redis.depth)
   }
-  return { fleet: createFleet({ broker, ...options }), redis, pass: (ms: number) => { nowMs += ms } }
+  return { fleet: createFleet({ ...reads, ...options }), redis, pass: (ms: number) => { nowMs += ms } }
 }
 
 function worker (differences: Partial<SeenWorker>): SeenWorker {

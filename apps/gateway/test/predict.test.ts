@@ -32,6 +32,13 @@ test('another owner, another key, or the two glued in another place is another r
   assert.equal(new Set(ids).size, ids.length)
 })
 
+test('the same key for another model is another request', () => {
+  const headers = { 'idempotency-key': 'order-1' }
+  const ids = ['/predict', '/predict?model=a', '/predict?topK=3&model=b'].map(url => requestIdOf({ headers, url }))
+  assert.equal(new Set(ids).size, ids.length)
+  assert.equal(requestIdOf({ headers, url: '/predict?model=a&topK=3' }), ids[1])
+})
+
 test('an id that was made of a key does not show it', () => {
   assert.doesNotMatch(requestIdOf({ headers: { 'idempotency-key': 'deadbeef', authorization: 'cafe' } }), /deadbeef|cafe/)
 })

@@ -7,7 +7,7 @@ export const configSchema = Type.Object({
   REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379', pattern: '^(redis|rediss|unix)://.+', description: 'redis://, rediss:// (TLS) or unix:// address of Redis or Valkey' }),
   REDIS_PREFIX: Type.String({ default: 'ss', pattern: '^[A-Za-z0-9_-]+$', description: 'Start of every key and channel' }),
   MODELS_DIR: Type.String({ default: 'models', description: 'Folder of model directories' }),
-  MODEL: Type.String({ default: 'everyday', description: 'Model served: the name of its directory' }),
+  MODELS: Type.String({ default: 'everyday', pattern: '^ *[a-z0-9][a-z0-9._-]*( *, *[a-z0-9][a-z0-9._-]*)* *$', description: 'Comma-separated names of the models served; the first answers where a request names none' }),
   ENGINE: Type.Enum([...engineChoices], { default: 'auto', description: 'What runs the model; auto takes the fastest that works' }),
   ENGINE_THREADS: Type.Integer({ default: 0, minimum: 0, maximum: 256, description: 'CPU threads of the engine; 0 is one a core' }),
   BATCH_MAX_SIZE: Type.Integer({ default: 32, minimum: 1, maximum: 256, description: 'Most images in one run of the model' }),

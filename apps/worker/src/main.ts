@@ -7,7 +7,7 @@ async function main (): Promise<void> {
   const config = loadConfig(configSchema, process.env)
   const log = createLogger({ name: 'worker', level: config.LOG_LEVEL, pretty: process.stdout.isTTY })
   const eventLoop = watchEventLoop()
-  log.info({ event: 'start', model: config.MODEL, engine: config.ENGINE, slot: config.WORKER_SLOT, pid: process.pid }, 'Starting')
+  log.info({ event: 'start', models: config.MODELS, engine: config.ENGINE, slot: config.WORKER_SLOT, pid: process.pid }, 'Starting')
 
   const starting = startWorker({
     config,

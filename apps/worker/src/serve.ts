@@ -4,6 +4,7 @@ import { isStreamGone, limits, protocolVersion, type Clock, type Consumer, type 
 import type { Logger } from '@streamsight/service'
 import type { Pipeline } from './pipeline.ts'
 import type { Rate } from './rate.ts'
+import type { Neighbour, Turns } from './turns.ts'
 
 export interface ServeOptions {
   name: string
@@ -11,6 +12,7 @@ export interface ServeOptions {
   pipeline: Pipeline
   rate: Rate
   clock: Clock
+  turns: Turns
   maxDeliveries: number
   log: Logger
 }
@@ -19,16 +21,19 @@ export interface ServeOptions {
 const sampleSize = 100
 
 /**
- * The loop that takes jobs: what this worker was given before and may not know of, what others let lie, then what is new.
+ * The loop that takes jobs of one model: what this worker was given before and may not know of, what others let lie, then what is new.
  * It never ends but by `drain`; whatever Redis answers, it makes itself sure again of what it holds and goes on.
  */
-export function serve ({ name, consumer, pipeline, rate, clock, maxDeliveries, log }: ServeOptions) {
+export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDeliveries, log }: ServeOptions) {
   const sizes: number[] = []
   let draining = false
   let unsure = true
   let nextReapMs = 0
   let failing = false
+  let reading = Promise.resolve()
+  const self: Neighbour = { untilIdle: () => reading.catch(() => {}).then(pipeline.untilIdle) }
 
+  turns.join(self)
   const ended = loop()
   const stopRenewing = every(limits.leaseMs / 5, renewLeases)
 
@@ -64,6 +69,10 @@ export function serve ({ name, consumer, pipeline, rate, clock, maxDeliveries, l
   async function takeNew (): Promise<void> {
     if (pipeline.room() < 1) rate.waited()
     await pipeline.untilRoom()
+    await turns.shared(() => reading = read())
+  }
+
+  async function read (): Promise<void> {
     const deliveries = await consumer.read(Math.min(pipeline.room(), withinBytes()), reportUnreadable)
     for (const delivery of deliveries) {
       sizes.push(delivery.job.image.length)
@@ -101,13 +110,17 @@ export function serve ({ name, consumer, pipeline, rate, clock, maxDeliveries, l
     for (const entry of pending.filter(({ entry }) => !pipeline.holds(entry))) {
       if (draining) return
       await pipeline.untilIdle()
-      const delivery = await consumer.claim(entry, idleMs)
-      if (delivery === undefined) continue
-      log.warn({ event: 'redelivery', requestId: delivery.job.id, deliveries: delivery.deliveries, from: entry.consumer, idleMs: entry.idleMs }, 'Took over a job')
-      if (delivery.deliveries > maxDeliveries) await bury(delivery)
-      else pipeline.take(delivery)
-      await pipeline.untilIdle()
+      await turns.alone(self, () => redeliver(entry, idleMs))
     }
+  }
+
+  async function redeliver (pending: Pending, idleMs: number): Promise<void> {
+    const delivery = await consumer.claim(pending, idleMs)
+    if (delivery === undefined) return
+    log.warn({ event: 'redelivery', requestId: delivery.job.id, deliveries: delivery.deliveries, from: pending.consumer, idleMs: pending.idleMs }, 'Took over a job')
+    if (delivery.deliveries > maxDeliveries) await bury(delivery)
+    else pipeline.take(delivery)
+    await pipeline.untilIdle()
   }
 
   async function bury (delivery: Delivery): Promise<void> {

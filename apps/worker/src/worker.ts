@@ -1,18 +1,11 @@
-import { availableParallelism, hostname } from 'node:os'
-import { openModel } from '@streamsight/models'
-import {
-  createClock, createConnection, createConsumer, createRegistration, keysOf, limits, type Consumer, type WorkerState
-} from '@streamsight/protocol'
-import type { Logger } from '@streamsight/service'
+import { hostname } from 'node:os'
+import { createClock, createConnection, limits, type Consumer } from '@streamsight/protocol'
+import { listOf, type Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
-import { startInference, type Inference } from './engines/inference.ts'
-import { createDecoder } from './pixels/decode.ts'
-import type { Decoder } from './pixels/decoder.ts'
-import { createPipeline } from './pipeline.ts'
-import { createRate } from './rate.ts'
-import { every, serve } from './serve.ts'
-import { createImageWriter } from './tensor.ts'
-import { warmUp } from './warm-up.ts'
+import { warmLane } from './lane.ts'
+import { loadModel, type LoadOptions } from './load.ts'
+import { every } from './serve.ts'
+import { createTurns } from './turns.ts'
 
 export interface WorkerOptions {
   config: Config
@@ -21,79 +14,41 @@ export interface WorkerOptions {
   onWedged: (what: string) => void
   pid: number
   /** Put around the real parts by the fault suite, which breaks them. */
-  wrap?: {
-    decoder?: (decoder: Decoder) => Decoder
-    inference?: (inference: Inference) => Inference
-    consumer?: (consumer: Consumer) => Consumer
-  }
+  wrap?: LoadOptions['wrap'] & { consumer?: (consumer: Consumer) => Consumer }
 }
 
-/** Loads and warms the model, and only then joins the group. Rejects if the model or Redis can't be had. */
+/** Loads and warms the models, and only then joins their groups. Rejects if a model or Redis can't be had. */
 export async function startWorker ({ config, log, pid, onWedged, wrap = {} }: WorkerOptions) {
   const name = `${hostname()}-${config.WORKER_SLOT}`
-  const keys = keysOf(config.REDIS_PREFIX, config.MODEL)
-  const model = await openModel(config.MODELS_DIR, config.MODEL)
-  const { input, output } = model.manifest
-  const threads = config.ENGINE_THREADS || availableParallelism()
-  const engine = await startInference({ model, choice: config.ENGINE, threads })
-  const inference = wrap.inference?.(engine) ?? engine
-  log.info({ event: 'engine', engine: inference.name, model: config.MODEL, threads, rejected: inference.rejected }, `Model ${config.MODEL} runs on ${inference.name}`)
-  const pixels = await createDecoder({ input, maxPixels: config.MAX_IMAGE_PIXELS })
-  const decoder = wrap.decoder?.(pixels) ?? pixels
+  const models = await inTurn(listOf(config.MODELS), model => loadModel(model, { config, log, wrap }))
 
-  const commands = createConnection({ url: config.REDIS_URL, name: `${name}:commands`, log })
-  const blocking = createConnection({ url: config.REDIS_URL, name: `${name}:blocking`, log })
-  await Promise.all([commands.connect(), blocking.connect()])
+  const connect = (purpose: string) => createConnection({ url: config.REDIS_URL, name: `${name}:${purpose}`, log })
+  const commands = connect('commands')
+  const parts = models.map(loaded => ({ loaded, blocking: connect(`blocking:${loaded.model.manifest.name}`) }))
+  const connections = [commands, ...parts.map(({ blocking }) => blocking)]
+  await Promise.all(connections.map(connection => connection.connect()))
   const clock = createClock(commands)
   await clock.sync()
-  const registration = createRegistration(commands, keys, clock)
-  const group = createConsumer({ commands, blocking }, { keys, name, clock })
-  const consumer = wrap.consumer?.(group) ?? group
+  const stopSyncing = every(limits.clockSyncMs, clock.sync)
 
-  const identity = {
-    name,
-    pid,
-    model: { name: model.manifest.name, version: model.manifest.version, classes: output.classes, width: input.width, height: input.height },
-    engine: inference.name
-  }
-  await registration.report({ ...identity, state: 'warming', latency: { aMs: 0, bMs: 0 }, maxBatch: 0, ratePerSecond: 0, held: 0, finished: 0 })
-  const warm = await warmUp(inference, { values: input.width * input.height * 3, maxSize: config.BATCH_MAX_SIZE })
-  log.info({ event: 'warm', ...warm }, `A batch of n takes ${warm.latency.aMs.toFixed(1)} + ${warm.latency.bMs.toFixed(1)}·n ms; at most ${warm.maxBatch} run together`)
-
-  const rate = createRate(warm)
-  const pipeline = createPipeline({ name, model, decoder, inference, writeImage: createImageWriter(input, inference.layout), warm, rate, consumer, clock, log, onWedged })
-  const serving = serve({ name, consumer, pipeline, rate, clock, maxDeliveries: config.MAX_DELIVERIES, log })
-  blocking.on('ready', serving.recover)
-  let state: WorkerState = 'ready'
-
-  const stopTasks = [every(limits.heartbeatMs, report), every(limits.clockSyncMs, clock.sync), every(60_000, tidy)]
-  await report()
-  log.info({ event: 'ready', worker: name, model: config.MODEL, engine: inference.name, decoder: decoder.name, maxBatch: warm.maxBatch }, `Worker ${name} is ready`)
+  const turns = createTurns()
+  // One after the other: an engine that is measured beside another one looks slower than it is.
+  const warm = await inTurn(parts, part => warmLane({ ...part, name, pid, config, commands, clock, turns, log, onWedged, wrapConsumer: wrap.consumer }))
+  const lanes = await inTurn(warm, lane => lane.start())
 
   return {
     /** Takes nothing new, finishes what it has begun, and signs out. */
     async stop (): Promise<void> {
-      state = 'draining'
-      await report().catch(() => {})
-      await serving.drain()
-      for (const stop of stopTasks) stop()
-      await registration.remove(name).catch(() => {})
-      await consumer.leave().catch(() => {})
-      commands.destroy()
-      blocking.destroy()
-      await Promise.all([inference.close(), decoder.close()])
+      await Promise.all(lanes.map(lane => lane.stop()))
+      stopSyncing()
+      for (const connection of connections) connection.destroy()
+      await Promise.all(models.flatMap(({ inference, decoder }) => [inference.close(), decoder.close()]))
     }
   }
+}
 
-  async function report (): Promise<void> {
-    const { latency, maxBatch } = warm
-    await registration.report({ ...identity, state, latency, maxBatch, ratePerSecond: rate.update(), held: pipeline.held, finished: pipeline.finished })
-  }
-
-  /** The janitor: entries that outlived every deadline, and workers that never came back. */
-  async function tidy (): Promise<void> {
-    const trimmed = await consumer.trim(limits.strandedMs)
-    if (trimmed > 0) log.warn({ event: 'trimmed', entries: trimmed }, 'Removed jobs whose deadline is long gone')
-    await registration.prune()
-  }
+async function inTurn<T, R> (items: readonly T[], task: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  for (const item of items) results.push(await task(item))
+  return results
 }

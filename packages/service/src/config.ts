@@ -24,6 +24,11 @@ export function loadConfig<Schema extends TObject> (schema: Schema, env: Record<
   }
 }
 
+/** The parts of a comma-separated setting, each once and without the blanks around it. */
+export function listOf (setting: string): string[] {
+  return [...new Set(setting.split(',').map(part => part.trim()).filter(part => part !== ''))]
+}
+
 function describe (violation: Violation, schema: TObject, data: Record<string, unknown>): string {
   const name = violation.instancePath.slice(1) || String(violation.params['missingProperty'])
   const property = schema.properties[name] as Property | undefined
