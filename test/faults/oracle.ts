@@ -113,15 +113,17 @@ export function assertHonest (tally: Tally, allowed: string[] = []): void {
 const log = { info () {}, warn () {}, error () {} }
 
 /** After the storm: nothing is left in Redis but what belongs there, and nothing in the gateway. */
-export async function assertQuiet (system: Pick<System, 'redis' | 'prefix' | 'url'>): Promise<void> {
+export async function assertQuiet (system: Pick<System, 'redis' | 'prefix' | 'url'>, models = ['everyday']): Promise<void> {
   const redis = createConnection({ url: system.redis.url, name: 'oracle', log })
   await redis.connect()
   try {
-    const keys = keysOf(system.prefix, 'everyday')
-    await until('the stream is empty', async () => await redis.xLen(keys.jobs) === 0)
-    await until('nothing is pending', async () => (await redis.xPending(keys.jobs, 'workers')).pending === 0)
+    const keysOfModels = models.map(model => keysOf(system.prefix, model))
+    for (const { jobs } of keysOfModels) {
+      await until(`${jobs} is empty`, async () => await redis.xLen(jobs) === 0)
+      await until(`nothing is pending in ${jobs}`, async () => (await redis.xPending(jobs, 'workers')).pending === 0)
+    }
     await until('no channel is left', async () => (await redis.sendCommand<string[]>(['PUBSUB', 'CHANNELS', `${system.prefix}:*`])).length === 0)
-    const permanent = [keys.jobs, keys.workers, keys.seen, keys.dead]
+    const permanent = keysOfModels.flatMap(keys => [keys.jobs, keys.workers, keys.seen, keys.dead])
     for (const key of await redis.keys(`{${system.prefix}:*`)) {
       assert.ok(permanent.includes(key) || await redis.ttl(key) !== -1, `${key} has no TTL`)
     }

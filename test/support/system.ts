@@ -22,6 +22,8 @@ export interface SystemOptions {
   workerArgs?: string[]
   /** Starts workers again that die, as `npm start` does. */
   restart?: boolean
+  /** What must be green before the test begins: `startup` where every model of the gateway has a worker. */
+  awaits?: 'startup' | 'ready'
 }
 
 /** The answer of the gateway to a picture. */
@@ -102,7 +104,7 @@ export async function startSystem (t: Pick<TestContext, 'after'>, options: Syste
       return
     }
     await Promise.all(workers.map(worker => worker.untilLog('a worker is ready', ({ event }) => event === 'ready', 60_000)))
-    await until('the gateway is ready', async () => await isGreen('startup') && await isGreen('ready'))
+    await until('the gateway is ready', async () => await isGreen(options.awaits ?? 'startup') && await isGreen('ready'))
   }
 
   async function isGreen (question: 'startup' | 'ready'): Promise<boolean> {
