@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Pool } from 'undici'
+
+/** An upload, ready to be sent: the body, and its type with the boundary. */
+export interface Upload { body: Buffer, contentType: string }
+
+/** One answered request. */
+export interface Sample {
+  /** When it was to be sent, in milliseconds since the load began. */
+  atMs: number
+  /** From when it was to be sent to the last byte of the answer. */
+  ms: number
+  /** `ok`, the error code of the answer, or `LOST` where none came. */
+  code: string
+  /** Milliseconds by stage, as the server says in `Server-Timing`. */
+  stages: Record<string, number>
+}
+
+export interface Load {
+  /** Address of the server. */
+  url: string
+  uploads: readonly Upload[]
+  /** Requests are begun for this long; those open at the end are waited for, and not counted in the rate. */
+  durationMs: number
+}
+
+export interface LoadResult {
+  samples: Sample[]
+  /** From the first request until no new ones were begun. */
+  durationMs: number
+}
+
+/** No server here takes this long unless it lost the request. */
+const lostAfterMs = 60_000
+
+/** `clients` clients, each of which sends its next picture as soon as it has an answer. */
+export async function closedLoop ({ clients, ...load }: Load & { clients: number }): Promise<LoadResult> {
+  return await measure(load, clients, async (send, ends) => {
+    await Promise.all(Array.from({ length: clients }, async () => {
+      while (!ends()) await send(performance.now())
+    }))
+  })
+}
+
+/**
+ * Pictures arrive at random, `perSecond` on average, whether or not the server keeps up: a Poisson process. Latency counts
+ * from when a picture was to be sent, so that a server, or this generator, that stalls does not hide it.
+ */
+export async function openLoop ({ perSecond, ...load }: Load & { perSecond: number }): Promise<LoadResult> {
+  return await measure(load, null, async (send, ends) => {
+    const open: Array<Promise<void>> = []
+    for (let nextMs = performance.now(); !ends(); nextMs += exponential(1_000 / perSecond)) {
+      const waitMs = nextMs - performance.now()
+      if (waitMs > 1) await sleep(waitMs)
+      open.push(send(nextMs))
+    }
+    await Promise.all(open)
+  })
+}
+
+type Send = (atMs: number) => Promise<void>
+
+async function measure ({ url, uploads, durationMs }: Load, connections: number | null, drive: (send: Send, ends: () => boolean) => Promise<void>): Promise<LoadResult> {
+  const pool = new Pool(url, { connections, pipelining: 1, headersTimeout: lostAfterMs, bodyTimeout: lostAfterMs })
+  const startedMs = performance.now()
+  const samples: Sample[] = []
+  let next = 0
+
+  await drive(async atMs => {
+    const upload = uploads[next++ % uploads.length] as Upload
+    const { code, stages } = await post(pool, upload).catch((error: Error) => ({ code: `LOST ${error.name}`, stages: {} }))
+    samples.push({ atMs: atMs - startedMs, ms: performance.now() - atMs, code, stages })
+  }, () => performance.now() - startedMs >= durationMs)
+  await pool.close()
+  return { samples, durationMs }
+}
+
+async function post (pool: Pool, { body, contentType }: Upload): Promise<Pick<Sample, 'code' | 'stages'>> {
+  const response = await pool.request({ method: 'POST', path: '/predict', headers: { 'content-type': contentType }, body })
+  const text = await response.body.text()
+  if (response.statusCode === 200) return { code: 'ok', stages: stagesOf(response.headers['server-timing']) }
+  const [, code = `HTTP ${response.statusCode}`] = /"code":"([A-Z_]+)"/.exec(text) ?? []
+  return { code, stages: {} }
+}
+
+function stagesOf (header: string | string[] | undefined): Record<string, number> {
+  const stages: Record<string, number> = {}
+  for (const [, name = '', ms] of String(header ?? '').matchAll(/(\w+);dur=([\d.]+)/g)) stages[name] = Number(ms)
+  return stages
+}
+
+function exponential (mean: number): number {
+  return -mean * Math.log(1 - Math.random())
+}

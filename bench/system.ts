@@ -1,0 +1,90 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createConnection } from '@streamsight/protocol'
+import { root } from '../scripts/bootstrap.js'
+import { freePort, startRedis } from '../scripts/redis.js'
+import { until } from '../test/support/until.ts'
+
+export interface SystemOptions {
+  workers?: number
+  env?: Record<string, string>
+  /** Node arguments that start a worker; the real one unless a simulated one is wanted. */
+  workerArgs?: string[]
+  /** Further settings of one worker, by its slot. */
+  workerEnv?: (slot: number) => Record<string, string>
+  maxMemoryMb?: number
+}
+
+/** A line of a log, as far as the bench reads it. */
+export interface LogLine {
+  name: string
+  time: number
+  event?: string
+  batchSize?: number
+  maxBatch?: number
+  eventLoopDelay?: { p50Ms: number, p99Ms: number, maxMs: number }
+}
+
+/** Gateway, workers and a Redis of its own: the programs that `npm start` starts, with the same settings. Logs go to files, so that reading them costs nothing while it is measured. */
+export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/worker/dist/main.js'], workerEnv = () => ({}), maxMemoryMb = 4_096 }: SystemOptions = {}) {
+  const logs = mkdtempSync(join(tmpdir(), 'streamsight-bench-'))
+  const redis = await startRedis({ args: ['--maxmemory', `${maxMemoryMb}mb`] })
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const shared = { REDIS_URL: redis.url, PORT: String(port), HOST: '127.0.0.1', ...env }
+  const threads = String(Math.max(1, Math.floor(availableParallelism() / workers)))
+  const children = new Map<string, ChildProcess>()
+  launch('gateway', ['apps/gateway/dist/main.js'], shared)
+  for (let slot = 1; slot <= workers; slot++) launch(`worker-${slot}`, workerArgs, { ENGINE_THREADS: threads, ...shared, WORKER_SLOT: String(slot), ...workerEnv(slot) })
+  const commands = createConnection({ url: redis.url, name: 'bench', log: { info () {}, warn () {}, error () {} } })
+  await commands.connect()
+  await until('every worker is ready', everyWorkerReady, 180_000)
+
+  return {
+    url,
+    /** Process ids by name: gateway, worker-1 …, redis. */
+    get pids (): Record<string, number> { return { ...Object.fromEntries([...children].map(([name, { pid = 0 }]) => [name, pid])), redis: redis.pid } },
+    commands,
+    /** Images that a worker runs together. */
+    maxBatch: linesOf('worker-1').find(({ event }) => event === 'ready')?.maxBatch ?? 1,
+    linesOf,
+    async stop (): Promise<void> {
+      commands.destroy()
+      for (const names of [['gateway'], [...children.keys()].filter(name => name !== 'gateway')]) await Promise.all(names.map(end))
+      await redis.stop()
+    },
+    /** After `stop`. */
+    forget: (): void => rmSync(logs, { recursive: true })
+  }
+
+  function launch (name: string, args: string[], processEnv: Record<string, string>): void {
+    const file = openSync(join(logs, name), 'w')
+    const child = spawn(process.execPath, args, { cwd: root, env: { PATH: process.env['PATH'] ?? '', ...processEnv }, stdio: ['ignore', file, file] })
+    closeSync(file)
+    child.once('exit', code => { if (code) console.error(`${name} ended with code ${code}:\n${readFileSync(join(logs, name), 'utf8').slice(-2_000)}`) })
+    children.set(name, child)
+  }
+
+  async function everyWorkerReady (): Promise<boolean> {
+    if ([...children.values()].some(({ exitCode }) => exitCode !== null)) throw new Error('a process ended before the system was ready')
+    const metrics = await fetch(`${url}/metrics`).then(response => response.text()).catch(() => '')
+    return Number(/^streamsight_workers_ready\S* (\d+)$/m.exec(metrics)?.[1]) === workers
+  }
+
+  function linesOf (name: string): LogLine[] {
+    return readFileSync(join(logs, name), 'utf8').split('\n').flatMap(line => line.startsWith('{') ? [JSON.parse(line) as LogLine] : [])
+  }
+
+  async function end (name: string): Promise<void> {
+    const child = children.get(name)
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGTERM')
+    await ended
+  }
+}
+
+export type System = Awaited<ReturnType<typeof startSystem>>
