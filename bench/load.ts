@@ -58,6 +58,13 @@ export async function openLoop ({ perSecond, ...load }: Load & { perSecond: numb
   })
 }
 
+/** `count` pictures at once. */
+export async function burst ({ count, ...load }: Omit<Load, 'durationMs'> & { count: number }): Promise<LoadResult> {
+  return await measure({ ...load, durationMs: Infinity }, null, async send => {
+    await Promise.all(Array.from({ length: count }, () => send(performance.now())))
+  })
+}
+
 type Send = (atMs: number) => Promise<void>
 
 async function measure ({ url, uploads, durationMs }: Load, connections: number | null, drive: (send: Send, ends: () => boolean) => Promise<void>): Promise<LoadResult> {

@@ -1,14 +1,17 @@
 /** `npm run bench`: starts the system, drives it, and says in a table what it can do and what that costs. */
-import { parseArgs } from 'node:util'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { run } from '../scripts/bootstrap.js'
+import { measureFleet } from './fleet.ts'
+import { measureCostOfGrowth } from './growth.ts'
 import { startModelOnly } from './model-only.ts'
 import { asForm, photoLike } from './pictures.ts'
 import { createProgress } from './progress.ts'
 import { machine, print, resultsFolder, write, type Section } from './report.ts'
 import { ensureResnet50Sized, resnet50Sized } from './resnet50-sized.ts'
-import { measureEfficiency, measureSystem, measureUrl, plans } from './serving.ts'
+import { measureEfficiency, measureSystem, measureUrl, plans, type Conditions } from './serving.ts'
 import { startSystem } from './system.ts'
+import { measureTransport } from './transport.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -16,44 +19,50 @@ const { values: flags } = parseArgs({
     url: { type: 'string' },
     model: { type: 'string', default: resnet50Sized },
     'models-dir': { type: 'string', default: join(resultsFolder, 'models') },
-    workers: { type: 'string', default: '1' }
+    transport: { type: 'boolean', default: false },
+    fleet: { type: 'boolean', default: false },
+    growth: { type: 'boolean', default: false }
   }
 })
-const plan = flags.quick ? plans.quick : plans.full
+
+/** What can be measured, and about how many times `plan.forMs` it takes; the first is what no flag asks for. */
+const parts = {
+  serving: { lengths: 25, measure: measureServing },
+  transport: { lengths: 8, measure: async conditions => [await measureTransport(conditions)] },
+  fleet: { lengths: 40, measure: measureFleet },
+  growth: { lengths: 20, measure: measureCostOfGrowth }
+} satisfies Record<string, { lengths: number, measure: (conditions: Conditions) => Promise<Section[]> }>
 
 async function main (): Promise<void> {
   const { cpu, node, redis } = machine()
   console.log(`Streamsight bench on ${cpu}, Node ${node}, Redis ${redis}`)
+  const plan = flags.quick ? plans.quick : plans.full
   const photos = await photoLike({ count: 16, width: 500, height: 375 })
-  const uploads = photos.map(asForm)
-  const sections = flags.url === undefined ? await benchOurs(uploads) : await benchUrl(flags.url, uploads)
-  for (const section of sections) print(section)
-  console.log(`\nWritten: ${(await write('serving', sections)).join(', ')}`)
-}
-
-async function benchUrl (url: string, uploads: ReturnType<typeof asForm>[]): Promise<Section[]> {
-  const progress = createProgress((plan.clients.length + plan.arrivals.length) * plan.forMs)
-  const section = await measureUrl(url, { uploads, plan, progress })
-  progress.stop()
-  return [section]
-}
-
-async function benchOurs (uploads: ReturnType<typeof asForm>[]): Promise<Section[]> {
-  const startingMs = 25_000
-  const progress = createProgress(startingMs + (plan.clients.length + plan.arrivals.length + 3.5 * plan.rounds) * plan.forMs)
-  const { model, 'models-dir': modelsDir } = flags
-  if (model === resnet50Sized) ensureResnet50Sized(modelsDir)
-  progress.step('starting the system')
-  const system = await startSystem({ workers: Number(flags.workers), env: { MODELS: model, MODELS_DIR: modelsDir } })
-  progress.step('loading the model alone')
-  const modelOnly = await startModelOnly({ modelsDir, model, batchSize: system.maxBatch })
+  const chosen = (['transport', 'fleet', 'growth'] as const).filter(name => flags[name])
+  const names = chosen.length > 0 ? chosen : ['serving'] as const
+  const progress = createProgress(names.reduce((sum, name) => sum + parts[name].lengths, 0) * plan.forMs)
+  const sections: Section[] = []
   try {
-    const efficiency = await measureEfficiency(system, modelOnly, { uploads, plan, progress })
-    const title = `${model} on ${modelOnly.engine}, batches of at most ${system.maxBatch}; 500 × 375 JPEGs of ${Math.round((uploads[0]?.body.length ?? 0) / 1_024)} KB; milliseconds`
-    const serving = await measureSystem(system, { title, uploads, plan, progress })
-    return [efficiency, serving]
+    for (const name of names) sections.push(...await parts[name].measure({ uploads: photos.map(asForm), plan, progress }))
   } finally {
     progress.stop()
+  }
+  for (const section of sections) print(section)
+  console.log(`\nWritten: ${(await write(names.join('-'), sections)).join(', ')}`)
+}
+
+async function measureServing (conditions: Conditions): Promise<Section[]> {
+  if (flags.url !== undefined) return [await measureUrl(flags.url, conditions)]
+  const { model, 'models-dir': modelsDir } = flags
+  conditions.progress.step('starting the system')
+  if (model === resnet50Sized) ensureResnet50Sized(modelsDir)
+  const system = await startSystem({ env: { MODELS: model, MODELS_DIR: modelsDir } })
+  const modelOnly = await startModelOnly({ modelsDir, model, batchSize: system.maxBatch })
+  try {
+    const kilobytes = Math.round((conditions.uploads[0]?.body.length ?? 0) / 1_024)
+    const title = `${model} on ${modelOnly.engine}, batches of at most ${system.maxBatch}; 500 × 375 JPEGs of ${kilobytes} KB; milliseconds`
+    return [await measureEfficiency(system, modelOnly, conditions), await measureSystem(system, title, conditions)]
+  } finally {
     modelOnly.stop()
     await system.stop()
   }

@@ -11,8 +11,6 @@ export interface Cost {
   peakRssMb: Record<string, number>
   /** Bytes that went into and out of Redis, an image. */
   redisBytesPerImage: number
-  /** Bytes of memory that Redis used at most, since it was started. */
-  redisPeakBytes: number
   /** Images in a batch on average, as a share of the largest batch. */
   batchFill: number
 }
@@ -23,20 +21,19 @@ const sampleMs = 500
 /** Puts a load on a system and watches what it costs. */
 export async function observe (system: System, load: () => Promise<LoadResult>): Promise<Figures & Cost> {
   const beforeCpu = await cpuOf(system)
-  const beforeBytes = await redisInfo(system)
+  const beforeBytes = (await system.redisBytes()).moved
   const since = Date.now()
   const peaks: Record<string, number> = {}
   const timer = setInterval(() => void notePeaks(system, peaks), sampleMs)
   const figures = figuresOf(await load().finally(() => clearInterval(timer)))
-  const [afterCpu, afterBytes] = [await cpuOf(system), await redisInfo(system)]
+  const [afterCpu, afterBytes] = [await cpuOf(system), (await system.redisBytes()).moved]
   await notePeaks(system, peaks)
   const jobs = Math.max(1, figures.ok)
   return {
     ...figures,
     cpuMsPerImage: Object.fromEntries(Object.entries(afterCpu).map(([name, ms]) => [name, (ms - (beforeCpu[name] ?? 0)) / jobs])),
     peakRssMb: peaks,
-    redisBytesPerImage: (afterBytes.net - beforeBytes.net) / jobs,
-    redisPeakBytes: afterBytes.peak,
+    redisBytesPerImage: (afterBytes - beforeBytes) / jobs,
     batchFill: batchFillOf(system, since)
   }
 }
@@ -57,12 +54,6 @@ async function notePeaks (system: System, peaks: Record<string, number>): Promis
 
 function kindOf (name: string): string {
   return name.startsWith('worker') ? 'worker' : name
-}
-
-async function redisInfo ({ commands }: System): Promise<{ net: number, peak: number }> {
-  const info = await commands.info()
-  const field = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1])
-  return { net: field('total_net_input_bytes') + field('total_net_output_bytes'), peak: field('used_memory_peak') }
 }
 
 function batchFillOf (system: System, since: number): number {

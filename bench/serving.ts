@@ -15,6 +15,9 @@ export interface Plan {
   arrivals: number[]
 }
 
+/** What every part of the bench is given. */
+export interface Conditions { uploads: Upload[], plan: Plan, progress: Progress }
+
 export const plans = {
   quick: { rounds: 2, forMs: 5_000, clients: [1, 32], arrivals: [0.7] },
   full: { rounds: 3, forMs: 10_000, clients: [1, 8, 32, 128], arrivals: [0.5, 0.7, 0.9] }
@@ -24,18 +27,18 @@ export const plans = {
 const saturating = 32
 
 /** A load by closed and open loop, on a server that is only known by its address. */
-export async function measureUrl (url: string, { uploads, plan, progress }: { uploads: Upload[], plan: Plan, progress: Progress }): Promise<Section> {
-  return await loads(async load => figuresOf(await load(url)), { title: url, uploads, plan, progress })
+export async function measureUrl (url: string, conditions: Conditions): Promise<Section> {
+  return await loads(async load => figuresOf(await load(url)), url, conditions)
 }
 
 /** The same on our own system, with what each picture costs. */
-export async function measureSystem (system: System, { title, uploads, plan, progress }: { title: string, uploads: Upload[], plan: Plan, progress: Progress }): Promise<Section> {
-  return await loads(load => observe(system, () => load(system.url)), { title, uploads, plan, progress })
+export async function measureSystem (system: System, title: string, conditions: Conditions): Promise<Section> {
+  return await loads(load => observe(system, () => load(system.url)), title, conditions)
 }
 
 type Measure = (load: (url: string) => Promise<LoadResult>) => Promise<Figures & Partial<Cost>>
 
-async function loads (measure: Measure, { title, uploads, plan, progress }: { title: string, uploads: Upload[], plan: Plan, progress: Progress }): Promise<Section> {
+async function loads (measure: Measure, title: string, { uploads, plan, progress }: Conditions): Promise<Section> {
   const rows: Section['rows'] = []
   const points: NonNullable<Section['points']> = []
   let best = 0
@@ -62,17 +65,21 @@ export function rowOf (load: string, { imagesPerSecond, p50Ms, p90Ms, p99Ms, p99
   }
   for (const [stage, ms] of Object.entries(stagesMs)) if (stage !== 'total') row[stage] = ms
   if (cost.batchFill !== undefined) row['batch fill'] = cost.batchFill
-  for (const [name, ms] of Object.entries(cost.cpuMsPerImage ?? {})) row[`${name} CPU ms`] = ms
+  Object.assign(row, cpuColumns(cost.cpuMsPerImage))
   if (cost.redisBytesPerImage !== undefined) row['Redis KB'] = cost.redisBytesPerImage / 1_024
   for (const [name, mb] of Object.entries(cost.peakRssMb ?? {})) row[`${name} MB`] = mb
   return row
+}
+
+export function cpuColumns (cpuMsPerImage: Record<string, number> = {}): Record<string, number> {
+  return Object.fromEntries(Object.entries(cpuMsPerImage).map(([name, ms]) => [`${name} CPU ms`, ms]))
 }
 
 /**
  * Serving efficiency: images a second over HTTP ÷ images a second of the model alone, and how much longer one picture takes
  * than the model, in turn A B A B: what one share of the run suffers from a noisy machine, the other does as well.
  */
-export async function measureEfficiency (system: System, model: ModelOnly, { uploads, plan: { rounds, forMs }, progress }: { uploads: Upload[], plan: Plan, progress: Progress }): Promise<Section> {
+export async function measureEfficiency (system: System, model: ModelOnly, { uploads, plan: { rounds, forMs }, progress }: Conditions): Promise<Section> {
   const rows: Section['rows'] = []
   for (let round = 1; round <= rounds; round++) {
     progress.step(`efficiency, round ${round} of ${rounds}`)

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createConnection } from '@streamsight/protocol'
+import { createConnection, keysOf } from '@streamsight/protocol'
 import { root } from '../scripts/bootstrap.js'
 import { freePort, startRedis } from '../scripts/redis.js'
 import { until } from '../test/support/until.ts'
@@ -18,6 +18,9 @@ export interface SystemOptions {
   maxMemoryMb?: number
 }
 
+/** Node arguments of a worker whose engine only waits. */
+export const simulatedWorker = ['--import', 'tsx', 'bench/simulated-worker.ts']
+
 /** A line of a log, as far as the bench reads it. */
 export interface LogLine {
   name: string
@@ -25,6 +28,8 @@ export interface LogLine {
   event?: string
   batchSize?: number
   maxBatch?: number
+  worker?: string
+  ms?: number
   eventLoopDelay?: { p50Ms: number, p99Ms: number, maxMs: number }
 }
 
@@ -47,7 +52,14 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
     url,
     /** Process ids by name: gateway, worker-1 …, redis. */
     get pids (): Record<string, number> { return { ...Object.fromEntries([...children].map(([name, { pid = 0 }]) => [name, pid])), redis: redis.pid } },
-    commands,
+    /** Bytes that Redis holds, and that it has moved, since it was started. */
+    async redisBytes (): Promise<{ held: number, moved: number }> {
+      const info = await commands.info()
+      const field = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1])
+      return { held: field('used_memory'), moved: field('total_net_input_bytes') + field('total_net_output_bytes') }
+    },
+    /** Jobs on the stream. */
+    queueDepth: (): Promise<number> => commands.xLen(keysOf('ss', env['MODELS'] ?? 'everyday').jobs),
     /** Images that a worker runs together. */
     maxBatch: linesOf('worker-1').find(({ event }) => event === 'ready')?.maxBatch ?? 1,
     linesOf,
