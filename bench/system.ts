@@ -15,7 +15,8 @@ export interface SystemOptions {
   workerArgs?: string[]
   /** Further settings of one worker, by its slot. */
   workerEnv?: (slot: number) => Record<string, string>
-  maxMemoryMb?: number
+  /** Node arguments for gateway and workers, before their own: `--cpu-prof`, say. */
+  nodeArgs?: string[]
 }
 
 /** Node arguments of a worker whose engine only waits. */
@@ -34,9 +35,9 @@ export interface LogLine {
 }
 
 /** Gateway, workers and a Redis of its own: the programs that `npm start` starts, with the same settings. Logs go to files, so that reading them costs nothing while it is measured. */
-export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/worker/dist/main.js'], workerEnv = () => ({}), maxMemoryMb = 4_096 }: SystemOptions = {}) {
+export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/worker/dist/main.js'], workerEnv = () => ({}), nodeArgs = [] }: SystemOptions = {}) {
   const logs = mkdtempSync(join(tmpdir(), 'streamsight-bench-'))
-  const redis = await startRedis({ args: ['--maxmemory', `${maxMemoryMb}mb`] })
+  const redis = await startRedis({ args: ['--maxmemory', '4gb'] })
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const shared = { REDIS_URL: redis.url, PORT: String(port), HOST: '127.0.0.1', ...env }
@@ -46,7 +47,10 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
   for (let slot = 1; slot <= workers; slot++) launch(`worker-${slot}`, workerArgs, { ENGINE_THREADS: threads, ...shared, WORKER_SLOT: String(slot), ...workerEnv(slot) })
   const commands = createConnection({ url: redis.url, name: 'bench', log: { info () {}, warn () {}, error () {} } })
   await commands.connect()
-  await until('every worker is ready', everyWorkerReady, 180_000)
+  await until('every worker is ready', everyWorkerReady, 180_000).catch(async (error: unknown) => {
+    await stop()
+    throw error
+  })
 
   return {
     url,
@@ -63,18 +67,20 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
     /** Images that a worker runs together. */
     maxBatch: linesOf('worker-1').find(({ event }) => event === 'ready')?.maxBatch ?? 1,
     linesOf,
-    async stop (): Promise<void> {
-      commands.destroy()
-      for (const names of [['gateway'], [...children.keys()].filter(name => name !== 'gateway')]) await Promise.all(names.map(end))
-      await redis.stop()
-    },
+    stop,
     /** After `stop`. */
     forget: (): void => rmSync(logs, { recursive: true })
   }
 
+  async function stop (): Promise<void> {
+    commands.destroy()
+    for (const names of [['gateway'], [...children.keys()].filter(name => name !== 'gateway')]) await Promise.all(names.map(end))
+    await redis.stop()
+  }
+
   function launch (name: string, args: string[], processEnv: Record<string, string>): void {
     const file = openSync(join(logs, name), 'w')
-    const child = spawn(process.execPath, args, { cwd: root, env: { PATH: process.env['PATH'] ?? '', ...processEnv }, stdio: ['ignore', file, file] })
+    const child = spawn(process.execPath, [...nodeArgs, ...args], { cwd: root, env: { PATH: process.env['PATH'] ?? '', ...processEnv }, stdio: ['ignore', file, file] })
     closeSync(file)
     child.once('exit', code => { if (code) console.error(`${name} ended with code ${code}:\n${readFileSync(join(logs, name), 'utf8').slice(-2_000)}`) })
     children.set(name, child)
