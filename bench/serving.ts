@@ -19,7 +19,7 @@ export interface Plan {
 export interface Conditions { uploads: Upload[], plan: Plan, progress: Progress }
 
 export const plans = {
-  quick: { rounds: 2, forMs: 5_000, clients: [1, 32], arrivals: [0.7] },
+  quick: { rounds: 2, forMs: 4_000, clients: [1, 32], arrivals: [0.7] },
   full: { rounds: 3, forMs: 10_000, clients: [1, 8, 32, 128], arrivals: [0.5, 0.7, 0.9] }
 } satisfies Record<string, Plan>
 
