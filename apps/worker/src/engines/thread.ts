@@ -1,12 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Artifact, Model } from '@streamsight/models'
-import type { EngineName } from '../engine.ts'
+import type { BatchSizes, EngineName } from '../engine.ts'
 import { chooseEngine, type ChooseOptions, type Rejected } from './choose.ts'
 
 /** What crosses between the worker's main thread and the engine's. Buffers are transferred, never copied. */
 export type Request = { id: number, input: Float32Array<ArrayBuffer>, batchSize: number }
 export type Reply =
-  | { type: 'ready', name: EngineName, layout: Artifact['layout'], rejected: Rejected[] }
+  | { type: 'ready', name: EngineName, layout: Artifact['layout'], batchSizes: BatchSizes, rejected: Rejected[] }
   | { type: 'unavailable', reason: string }
   | { type: 'scores', id: number, scores: Float32Array<ArrayBuffer> }
   | { type: 'failed', id: number, reason: string }
@@ -29,7 +29,7 @@ async function main (): Promise<void> {
         post({ type: 'failed', id, reason: String(error) })
       }
     })
-    post({ type: 'ready', name, layout: artifact.layout, rejected })
+    post({ type: 'ready', name, layout: artifact.layout, batchSizes: engine.batchSizes, rejected })
   } catch (error) {
     post({ type: 'unavailable', reason: (error as Error).message })
   }
