@@ -61,7 +61,7 @@ export async function startWorker ({ config, log, pid, onWedged, wrap = {} }: Wo
   log.info({ event: 'warm', ...warm }, `A batch of n takes ${warm.latency.aMs.toFixed(1)} + ${warm.latency.bMs.toFixed(1)}·n ms; at most ${warm.maxBatch} run together`)
 
   const rate = createRate(warm)
-  const pipeline = createPipeline({ name, model, decoder, inference, writeImage: createImageWriter(input, inference.layout), warm, rate, consumer, clock, log, onWedged })
+  const pipeline = createPipeline({ name, model, decoder, inference, writeImage: createImageWriter(input, inference.layout), warm, maxDelayMs: config.BATCH_MAX_DELAY_MS, rate, consumer, clock, log, onWedged })
   const serving = serve({ name, consumer, pipeline, rate, clock, maxDeliveries: config.MAX_DELIVERIES, log })
   blocking.on('ready', serving.recover)
   let state: WorkerState = 'ready'
