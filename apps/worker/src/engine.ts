@@ -27,7 +27,7 @@ export interface Engine {
   batchSizes: BatchSizes
   /**
    * Scores of a batch: `input` holds `batchSize` images in the artifact's layout, float32, normalized as the manifest
-   * says; the result `batchSize` × classes.
+   * says; the result `batchSize` × classes. Not called again before it has answered.
    */
   run: (input: Float32Array, batchSize: number) => Promise<Float32Array>
   close: () => Promise<void>

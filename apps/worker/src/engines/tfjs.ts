@@ -26,7 +26,6 @@ export async function openTfjs ({ model: { dir, manifest }, artifact, name }: En
       const images = tf.tensor(input.type === 'int32' ? Int32Array.from(values, Math.round) : values, [batchSize, ...dims])
       try {
         const scores = await predict(images)
-        // The answer may be one of the model's own tensors: of its input, say, in a graph that computes nothing.
         return await scores.data<'float32'>().finally(() => scores.dispose())
       } finally {
         images.dispose()
@@ -77,9 +76,21 @@ async function choosePredict (network: Network, zeros: () => tf.Tensor): Promise
     tf.tidy(() => { network.predict(zeros()) })
   } catch (error) {
     if (!/executeAsync/.test(String(error))) throw error
-    return async images => only(await network.executeAsync(images))
+    return images => predictAsync(network, images)
   }
   return async images => tf.tidy(() => only(network.predict(images)))
+}
+
+/** In a scope of its own, as `tidy` has for what is not asynchronous: a graph that fails half-way would leave its tensors behind. */
+async function predictAsync (network: GraphModel<tf.io.IOHandler>, images: tf.Tensor): Promise<tf.Tensor> {
+  let scores: tf.Tensor | undefined
+  tf.engine().startScope()
+  try {
+    scores = only(await network.executeAsync(images))
+    return scores
+  } finally {
+    tf.engine().endScope(scores)
+  }
 }
 
 /** Models answer with a tensor, a list or a dictionary; that it holds one alone was checked when the model was loaded. */

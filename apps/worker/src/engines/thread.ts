@@ -21,14 +21,17 @@ async function main (): Promise<void> {
 
   try {
     const { engine, name, artifact, rejected } = await chooseEngine(workerData as ThreadData)
-    port.on('message', async ({ id, input, batchSize }: Request) => {
+    const answer = async ({ id, input, batchSize }: Request): Promise<void> => {
       try {
         const scores = new Float32Array(await engine.run(input, batchSize))
         post({ type: 'scores', id, scores }, [scores.buffer])
       } catch (error) {
         post({ type: 'failed', id, reason: String(error) })
       }
-    })
+    }
+    // One after another, as `Engine` wants it.
+    let turn = Promise.resolve()
+    port.on('message', (request: Request) => { turn = turn.then(() => answer(request)) })
     post({ type: 'ready', name, layout: artifact.layout, batchSizes: engine.batchSizes, rejected })
   } catch (error) {
     post({ type: 'unavailable', reason: (error as Error).message })
