@@ -11,15 +11,21 @@ export function warmUpSizes (max: number): number[] {
   return [...sizes, max]
 }
 
-/** The least-squares line through the measurements; neither part is ever negative. */
+/**
+ * The line through the measurements by Theil and Sen: its slope is the median of the slopes between all pairs, so that a size that
+ * another process disturbed does not pull it as it would pull the least squares. Neither part is ever negative.
+ */
 export function fitLatency (measured: Measured[]): Latency {
-  const mean = (of: (m: Measured) => number) => measured.reduce((sum, m) => sum + of(m), 0) / measured.length
-  const meanSize = mean(m => m.size)
-  const meanMs = mean(m => m.ms)
-  const variance = mean(m => (m.size - meanSize) ** 2)
-  const slope = variance === 0 ? 0 : mean(m => (m.size - meanSize) * (m.ms - meanMs)) / variance
-  const bMs = variance === 0 ? meanMs : Math.max(0, slope)
-  return { aMs: Math.max(0, meanMs - bMs * meanSize), bMs }
+  const slopes = measured.flatMap((from, i) => measured.slice(i + 1).map(to => (to.ms - from.ms) / (to.size - from.size)))
+  // One measurement alone is all slope: nothing says that a larger batch would be cheaper.
+  const bMs = Math.max(0, slopes.length > 0 ? median(slopes) : median(measured.map(({ size, ms }) => ms / size)))
+  return { aMs: Math.max(0, median(measured.map(({ size, ms }) => ms - bMs * size))), bMs }
+}
+
+function median (values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const [below = 0, above = 0] = [sorted[Math.ceil(sorted.length / 2) - 1], sorted[Math.floor(sorted.length / 2)]]
+  return (below + above) / 2
 }
 
 export function batchMs ({ aMs, bMs }: Latency, size: number): number {
@@ -44,4 +50,26 @@ export function chooseBatchLimit (latency: Latency, sizes: number[]): number {
   const efficient = sizes.find(size => imagesPerSecond(latency, size) >= 0.95 * best) ?? 1
   const quick = sizes.findLast(size => batchMs(latency, size) <= unnoticedMs) ?? 1
   return Math.max(efficient, quick)
+}
+
+/** The size at which a batch of `count` runs: padded to one of `sizes`, in rising order, where there are any. */
+export function runSize (sizes: number[], count: number): number {
+  return sizes.find(size => size >= count) ?? count
+}
+
+/**
+ * Whether an idle engine should wait for images that are being decoded. With j decoded and m more in r ms, the times until each has
+ * its answer sum up to
+ *
+ *   j·(a + b·j) + m·(2a + b·(j + m))  where the j run now and the m after them,
+ *   (j + m)·(r + a + b·(j + m))       where all run together,
+ *
+ * and the second is less if m·a > (j + m)·r + b·j·m: the m are spared the fixed cost, all wait for r, and the j compute with the m.
+ * On a CPU, where a is near 0, that is never so. `comingMs` has the r of each image; waiting pays if it does for some of the first.
+ */
+export function waitingPays ({ aMs, bMs }: Latency, decoded: number, comingMs: number[]): boolean {
+  return comingMs.toSorted((a, b) => a - b).some((remainingMs, i) => {
+    const more = i + 1
+    return more * aMs > (decoded + more) * remainingMs + bMs * decoded * more
+  })
 }

@@ -8,6 +8,17 @@ export function createCondition () {
       while (!holds()) await new Promise<void>(resolve => waiting.push(resolve))
     },
 
+    /** Resolves at the next `changed`, or after `ms`. */
+    async next (ms: number): Promise<void> {
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, ms)
+        waiting.push(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+      })
+    },
+
     changed (): void {
       const woken = waiting
       waiting = []

@@ -16,11 +16,18 @@ export interface EngineOptions {
   threads: number
 }
 
+/**
+ * What sizes of a batch an engine takes: any; any, but each new one costs it seconds of compiling and tuning, so that a batch
+ * is better padded to a size that it has run before; or only the one with which the model was exported.
+ */
+export type BatchSizes = { kind: 'any' } | { kind: 'compiled' } | { kind: 'fixed', size: number }
+
 /** A loaded model that computes on the thread it lives in. */
 export interface Engine {
+  batchSizes: BatchSizes
   /**
    * Scores of a batch: `input` holds `batchSize` images in the artifact's layout, float32, normalized as the manifest
-   * says; the result `batchSize` × classes.
+   * says; the result `batchSize` × classes. Not called again before it has answered.
    */
   run: (input: Float32Array, batchSize: number) => Promise<Float32Array>
   close: () => Promise<void>

@@ -48,7 +48,7 @@ export async function warmLane ({ name, pid, config, loaded, commands, blocking,
   /** Takes jobs from now on. */
   async function start () {
     const rate = createRate(warm)
-    const pipeline = createPipeline({ name, model, decoder, inference, writeImage: createImageWriter(input, inference.layout), warm, rate, consumer, clock, log, onWedged })
+    const pipeline = createPipeline({ name, model, decoder, inference, writeImage: createImageWriter(input, inference.layout), warm, maxDelayMs: config.BATCH_MAX_DELAY_MS, rate, consumer, clock, log, onWedged })
     const serving = serve({ name, consumer, pipeline, rate, clock, turns, maxDeliveries: config.MAX_DELIVERIES, log })
     let state: WorkerState = 'ready'
     blocking.on('ready', serving.recover)

@@ -2,12 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Model } from '@streamsight/models'
 import { limits, protocolVersion, queuedMs, type Clock, type Consumer, type Delivery, type FailureCode, type Outcome } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
-import { batchMs } from './batch.ts'
+import { batchMs, runSize, waitingPays } from './batch.ts'
 import { createCondition } from './condition.ts'
+import { createDecoding } from './decoding.ts'
 import type { Inference } from './engines/inference.ts'
 import { DecodeError, decodeTimeoutMs, type Decoder } from './pixels/decoder.ts'
 import { rank } from './rank.ts'
 import type { Rate } from './rate.ts'
+import { faultOf } from './scores.ts'
 import type { WriteImage } from './tensor.ts'
 import type { WarmUp } from './warm-up.ts'
 
@@ -18,6 +20,8 @@ export interface PipelineOptions {
   inference: Inference
   writeImage: WriteImage
   warm: WarmUp
+  /** The longest that a batch waits for images that are being decoded. */
+  maxDelayMs: number
   rate: Rate
   consumer: Consumer
   clock: Clock
@@ -32,17 +36,21 @@ interface Batch { jobs: Decoded[], startedAtMs: number }
 /** An engine's batch may take ten times what warm-up measured, and never less than this, before it counts as hung. */
 const patienceMs = 10_000
 
+const modelFailed = { code: 'INFERENCE_FAILED', message: 'The model failed on this image' } as const
+
 /**
  * From a delivery to its outcome: decode, batch, infer, finish. While one batch is on the engine the next is decoded; it
  * takes no more than that ahead, because what waits should wait in the stream, where another worker can take it. The engine
- * never waits for a batch to fill: the next batch is what gathered meanwhile.
+ * never waits for images that nobody knows of: the next batch is what gathered meanwhile, and what is about to be decoded where
+ * the curve of its latency says that waiting pays.
  */
 export function createPipeline (options: PipelineOptions) {
-  const { name, model, decoder, inference, writeImage, warm, rate, consumer, clock, log, onWedged } = options
+  const { name, model, decoder, inference, writeImage, warm, maxDelayMs, rate, consumer, clock, log, onWedged } = options
   const { manifest, labels } = model
   const imageValues = manifest.input.width * manifest.input.height * 3
   const held = new Map<string, Delivery>()
   const decoded: Decoded[] = []
+  const decoding = createDecoding()
   const state = createCondition()
   let ahead = 0
   let busy = false
@@ -79,12 +87,11 @@ export function createPipeline (options: PipelineOptions) {
   }
 
   async function prepare (delivery: Delivery): Promise<void> {
-    const startedAtMs = performance.now()
+    if (isExpired(delivery)) return await drop(delivery)
     try {
-      if (isExpired(delivery)) return await drop(delivery)
-      const rgb = await watched('decoding', 1.25 * decodeTimeoutMs, decoder.decode(delivery.job.image, delivery.job.contentType))
-      const decodedAtMs = performance.now()
-      decoded.push({ delivery, rgb, decodeMs: decodedAtMs - startedAtMs, decodedAtMs })
+      const { rgb, decodeMs } = await decode(delivery)
+      decoded.push({ delivery, rgb, decodeMs, decodedAtMs: performance.now() })
+      state.changed()
       void pump()
     } catch (error) {
       ahead--
@@ -92,6 +99,13 @@ export function createPipeline (options: PipelineOptions) {
       if (!(error instanceof DecodeError)) log.error({ event: 'decode-failed', requestId: delivery.job.id, err: error }, 'Decoder failed')
       await fail(delivery, error instanceof DecodeError ? error : { code: 'INFERENCE_FAILED', message: 'The image could not be processed' })
     }
+  }
+
+  async function decode ({ entry, job }: Delivery): Promise<Pick<Decoded, 'rgb' | 'decodeMs'>> {
+    decoding.begin(entry)
+    let decodeMs = 0
+    const rgb = await watched('decoding', 1.25 * decodeTimeoutMs, decoder.decode(job.image, job.contentType)).finally(() => { decodeMs = decoding.end(entry) })
+    return { rgb, decodeMs }
   }
 
   /** Nobody waits for it any more. */
@@ -104,8 +118,19 @@ export function createPipeline (options: PipelineOptions) {
   async function pump (): Promise<void> {
     if (busy) return
     busy = true
-    for (let batch = nextBatch(); batch.jobs.length > 0; batch = nextBatch()) await runBatch(batch)
+    while (decoded.length > 0) {
+      await gather()
+      await runBatch(nextBatch())
+    }
     busy = false
+  }
+
+  /** Waits while it pays, and no job comes too late for it. */
+  async function gather (): Promise<void> {
+    const spareMs = decoded.map(({ delivery }) => delivery.job.ttlMs - ageMs(delivery) - 2 * batchMs(warm.latency, warm.maxBatch))
+    const endMs = performance.now() + Math.min(maxDelayMs, ...spareMs)
+    const pays = () => decoded.length > 0 && decoded.length < warm.maxBatch && waitingPays(warm.latency, decoded.length, decoding.remainingMs())
+    while (performance.now() < endMs && pays()) await state.next(endMs - performance.now())
   }
 
   function nextBatch (): Batch {
@@ -119,29 +144,38 @@ export function createPipeline (options: PipelineOptions) {
 
   /** Outcomes are stored while the next batch runs: the engine does not wait for Redis. */
   async function runBatch (batch: Batch): Promise<void> {
+    const { jobs } = batch
+    if (jobs.length === 0) return
     try {
-      const scores = await infer(batch.jobs)
-      for (const [index, job] of batch.jobs.entries()) void succeed(job, batch, scores.subarray(index * labels.length, (index + 1) * labels.length))
+      const scores = await infer(jobs)
+      for (const [index, job] of jobs.entries()) void settle(job, batch, scores.subarray(index * labels.length, (index + 1) * labels.length))
     } catch (error) {
-      log.error({ event: 'batch-failed', batchSize: batch.jobs.length, err: error }, 'The engine failed on a batch')
-      if (batch.jobs.length > 1) {
-        for (const job of batch.jobs) await runBatch({ jobs: [job], startedAtMs: performance.now() })
-      } else {
-        for (const { delivery } of batch.jobs) void fail(delivery, { code: 'INFERENCE_FAILED', message: 'The model failed on this image' })
-      }
+      log.error({ event: 'batch-failed', batchSize: jobs.length, err: error }, 'The engine failed on a batch')
+      const [only, ...more] = jobs
+      if (only !== undefined && more.length === 0) return void fail(only.delivery, modelFailed)
+      for (const job of jobs) await runBatch({ jobs: [job], startedAtMs: performance.now() })
     }
   }
 
+  /** Scores of the jobs, and of the empty images with which the batch was padded. */
   async function infer (jobs: Decoded[]): Promise<Float32Array> {
-    const input = new Float32Array(jobs.length * imageValues)
+    const size = runSize(warm.sizes, jobs.length)
+    const input = new Float32Array(size * imageValues)
     for (const [index, { rgb }] of jobs.entries()) writeImage(rgb, input, index)
-    const limitMs = Math.max(patienceMs, 10 * batchMs(warm.latency, jobs.length))
+    const limitMs = Math.max(patienceMs, 10 * batchMs(warm.latency, size))
     const startedAtMs = performance.now()
-    const scores = await watched(`a batch of ${jobs.length}`, limitMs, inference.infer(input, jobs.length))
-    rate.ran(jobs.length, performance.now() - startedAtMs)
-    if (scores.length !== jobs.length * labels.length) throw new Error(`the model gave ${scores.length} scores for ${jobs.length} images of ${labels.length} classes`)
-    if (scores.some(Number.isNaN)) throw new Error('the model gave scores that are not numbers')
+    const scores = await watched(`a batch of ${size}`, limitMs, inference.infer(input, size))
+    rate.ran(size, performance.now() - startedAtMs)
+    if (scores.length !== size * labels.length) throw new Error(`the model gave ${scores.length} scores for ${size} images of ${labels.length} classes`)
     return scores
+  }
+
+  /** A fault of one image's scores is its own. */
+  async function settle (job: Decoded, batch: Batch, scores: Float32Array): Promise<void> {
+    const fault = faultOf(scores, manifest.output.activation)
+    if (fault === undefined) return await succeed(job, batch, scores)
+    log.error({ event: 'scores-faulty', requestId: job.delivery.job.id }, `The model ${fault}`)
+    await fail(job.delivery, modelFailed)
   }
 
   async function succeed ({ delivery, decodeMs, decodedAtMs }: Decoded, { jobs, startedAtMs }: Batch, scores: Float32Array): Promise<void> {

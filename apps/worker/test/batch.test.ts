@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { batchMs, chooseBatchLimit, fitLatency, imagesPerSecond, warmUpSizes, type Latency } from '../src/batch.ts'
+import * as fc from 'fast-check'
+import { batchMs, chooseBatchLimit, fitLatency, imagesPerSecond, runSize, waitingPays, warmUpSizes, type Latency } from '../src/batch.ts'
 
 const measure = ({ aMs, bMs }: Latency, sizes: number[], noiseMs = 0) => sizes.map((size, i) => ({ size, ms: aMs + bMs * size + (i % 2 === 0 ? noiseMs : -noiseMs) }))
 
@@ -27,13 +28,20 @@ test('a line is found through noise of a tenth', () => {
   assertNear(fitLatency(measure(line, warmUpSizes(64), 0.4)), line, 0.4)
 })
 
-test('one outlier moves the line but makes neither part negative', () => {
-  const slowStart = fitLatency([{ size: 1, ms: 90 }, { size: 2, ms: 5 }, { size: 4, ms: 6 }, { size: 8, ms: 8 }])
-  assert.ok(slowStart.aMs > 0)
-  assert.equal(slowStart.bMs, 0)
-  const slowEnd = fitLatency([{ size: 1, ms: 1 }, { size: 2, ms: 2 }, { size: 4, ms: 4 }, { size: 8, ms: 80 }])
-  assert.equal(slowEnd.aMs, 0)
-  assert.ok(slowEnd.bMs > 1)
+test('one outlier, wherever it is, leaves the line where it was', () => {
+  const line = { aMs: 4, bMs: 0.5 }
+  const sizes = warmUpSizes(32)
+  for (const disturbed of sizes) {
+    const measured = measure(line, sizes).map(({ size, ms }) => ({ size, ms: size === disturbed ? 10 * ms : ms }))
+    assertNear(fitLatency(measured), line, 0.1)
+  }
+})
+
+test('whatever was measured, neither part is negative', () => {
+  fc.assert(fc.property(fc.array(fc.double({ min: 0.01, max: 1e4, noNaN: true }), { minLength: 1, maxLength: 9 }), times => {
+    const { aMs, bMs } = fitLatency(times.map((ms, i) => ({ size: 2 ** i, ms })))
+    assert.ok(aMs >= 0 && bMs >= 0 && Number.isFinite(aMs + bMs))
+  }))
 })
 
 test('a single measurement is all slope', () => {
@@ -67,4 +75,40 @@ test('the limit is always one of the sizes', () => {
   for (const aMs of [0, 1, 10, 100]) {
     for (const bMs of [0, 0.01, 1, 100]) assert.ok(sizes.includes(chooseBatchLimit({ aMs, bMs }, sizes)), `${aMs} + ${bMs}·n`)
   }
+})
+
+test('a batch runs at its own size, or padded to the next of those that were compiled', () => {
+  assert.equal(runSize([], 5), 5)
+  assert.deepEqual([1, 2, 3, 5, 8].map(count => runSize([1, 2, 4, 8], count)), [1, 2, 4, 8, 8])
+  assert.equal(runSize([16], 1), 16)
+})
+
+const gpu = { aMs: 4, bMs: 0.5 }
+
+test('on a GPU it pays to wait for images that are nearly there, and not for one that takes as long as a batch', () => {
+  assert.equal(waitingPays(gpu, 1, [1]), true, '1·4 > 2·1 + 0.5')
+  assert.equal(waitingPays(gpu, 1, [1.75]), false, '1·4 = 2·1.75 + 0.5')
+  assert.equal(waitingPays(gpu, 1, [3]), false)
+  assert.equal(waitingPays(gpu, 8, [0, 0]), false, 'eight that wait for two: 2·4 = 0.5·8·2')
+  assert.equal(waitingPays(gpu, 7, [0, 0]), true)
+})
+
+test('nothing is waited for where nothing is being decoded, or where a batch has no fixed cost', () => {
+  assert.equal(waitingPays(gpu, 1, []), false)
+  for (const decoded of [1, 8]) assert.equal(waitingPays({ aMs: 0, bMs: 40 }, decoded, [0, 0, 0]), false)
+})
+
+test('waiting pays for some although it would not for all', () => {
+  assert.equal(waitingPays(gpu, 1, [30, 1]), true)
+  assert.equal(waitingPays(gpu, 1, [30, 29]), false)
+})
+
+test('waiting pays exactly where the times until all have their answers sum up to less', () => {
+  const part = fc.integer({ min: 0, max: 40 })
+  const count = fc.integer({ min: 1, max: 32 })
+  fc.assert(fc.property(part, part, count, count, part, (a, b, j, m, r) => {
+    const sooner = (some: number) => j * (a + b * j) + some * (2 * a + b * (j + some)) > (j + some) * (r + a + b * (j + some))
+    const coming = Array.from({ length: m }, () => r)
+    assert.equal(waitingPays({ aMs: a, bMs: b }, j, coming), coming.some((_, i) => sooner(i + 1)))
+  }))
 })

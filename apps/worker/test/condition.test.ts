@@ -55,3 +55,16 @@ test('a change while nobody waits is forgotten', async () => {
   condition.changed()
   await waiting
 })
+
+test('the next change is waited for once, and no longer than was said', async () => {
+  const condition = createCondition()
+  let went = 0
+  const count = () => { went++ }
+  const first = condition.next(60_000).then(count)
+  condition.changed()
+  condition.changed()
+  await first
+  await condition.next(1).then(count)
+  condition.changed()
+  assert.equal(went, 2)
+})

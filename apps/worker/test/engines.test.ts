@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { rmSync, truncateSync } from 'node:fs'
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { openModel, type Model } from '@streamsight/models'
+import { openModel, type Manifest, type Model } from '@streamsight/models'
 import { startInference, type Inference } from '../dist/engines/inference.js'
 import { createLibvipsDecoder } from '../src/pixels/libvips.ts'
 import { chooseEngine } from '../src/engines/choose.ts'
@@ -220,12 +220,16 @@ test('an artifact that is not among its own files is refused', async t => {
   await assert.rejects(chooseEngine({ model, choice: 'onnx-cpu', threads }), /labels\.txt: not among the files/)
 })
 
-test('a graph of another input size than the manifest’s fails its batches and does not hang', async t => {
-  const { models, dir } = copyOfEveryday(t)
-  editManifest(dir, manifest => { manifest.input.width = 16 })
-  const model = await openModel(models, 'everyday')
-  for (const choice of ['onnx-cpu', 'tfjs-wasm'] as const) {
-    const inference = await start(t, { model, choice, threads })
-    await assert.rejects(inference.infer(new Float32Array(16 * 32 * 3), 1))
-  }
-})
+for (const [choice, file] of [['onnx-cpu', 'model.onnx'], ['tfjs-wasm', 'model.json']] as const) {
+  test(`${choice} refuses at load a model whose sizes are not the manifest’s, and says which`, async t => {
+    const refusal = async (edit: (manifest: Manifest) => void): Promise<string> => {
+      const { models, dir } = copyOfEveryday(t)
+      editManifest(dir, edit)
+      writeFileSync(join(dir, 'labels.txt'), everyday.labels.slice(0, JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')).output.classes).join('\n'))
+      return String(await chooseEngine({ model: await openModel(models, 'everyday'), choice, threads }).catch((error: unknown) => error))
+    }
+    assert.match(await refusal(({ input }) => { input.width = 16 }), new RegExp(`${file}: input "\\w+" is \\[N, .*32.*\\]; the manifest says 16 × 32 pixels`))
+    assert.match(await refusal(({ artifacts }) => { for (const artifact of artifacts) artifact.layout = artifact.layout === 'NCHW' ? 'NHWC' : 'NCHW' }), new RegExp(`${file}: input .*: its field "layout" must be N`))
+    assert.match(await refusal(manifest => { manifest.output.classes = 9 }), /9 classes/)
+  })
+}

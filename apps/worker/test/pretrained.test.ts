@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { openModel, type Model } from '@streamsight/models'
+import type { Model } from '@streamsight/models'
 import { createLibvipsDecoder } from '../src/pixels/libvips.ts'
 import { rank, type Prediction } from '../src/rank.ts'
 import { createImageWriter } from '../src/tensor.ts'
-import { adopt, start, temporaryModels } from './support/models.ts'
+import { filesOf, start, temporaryModels, writeModel } from './support/models.ts'
 import { assets, inParallel, inputOf, without } from './support/pictures.ts'
 
 /** Models of others, with figures that others measured: does what we make of a photo mean the same to them? */
@@ -44,16 +44,14 @@ async function predict (t: TestContext, model: Model, choice: 'tfjs-wasm' | 'onn
 
 test('MobileNet in TensorFlow.js says to 95 of 100 photos what an independent computation says', { skip }, async t => {
   const models = temporaryModels(t)
-  adopt(models, {
+  const model = await writeModel(models, {
     name: 'mobilenet',
-    from: mobilenet,
-    files: file => file === 'model.json' || file.includes('shard'),
+    files: filesOf(mobilenet, file => file === 'model.json' || file.includes('shard')),
     labels: imageNetLabels(),
     input: inputOf({ width: 224, scale: 1 / 127.5, mean: [1, 1, 1], kernel: 'linear', cropFraction: 0.875 }),
     activation: 'softmax',
     artifact: { format: 'tfjs-layers', path: 'model.json', layout: 'NHWC' }
   })
-  const model = await openModel(models, 'mobilenet')
   const predictions = await predict(t, model, 'tfjs-wasm')
   const reference = new Map((JSON.parse(readFileSync(join(mobilenet, 'reference_predictions_numpy.json'), 'utf8')) as Array<{ file: string, top5: number[], p5: number[] }>).map(row => [row.file, row]))
 
@@ -74,16 +72,14 @@ test('MobileNet in TensorFlow.js says to 95 of 100 photos what an independent co
 
 test('MobileNet v2 in ONNX, with logits, labels about as many photos rightly as were measured elsewhere', { skip: skip || without('models/mobilenetv2-12-int8-onnx') }, async t => {
   const models = temporaryModels(t)
-  adopt(models, {
+  const model = await writeModel(models, {
     name: 'mobilenet-int8',
-    from: int8,
-    files: file => file.endsWith('.onnx'),
+    files: filesOf(int8, file => file.endsWith('.onnx')),
     labels: imageNetLabels(),
     input: inputOf({ width: 224, scale: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], kernel: 'linear', cropFraction: 0.875 }),
     activation: 'logits',
     artifact: { format: 'onnx', path: 'mobilenetv2-12-int8.onnx', layout: 'NCHW' }
   })
-  const model = await openModel(models, 'mobilenet-int8')
   const predictions = await predict(t, model, 'onnx-cpu')
   const right = photos().filter(({ index }, i) => predictions[i]?.[0]?.label === model.labels[index])
   const among5 = photos().filter(({ index }, i) => predictions[i]?.some(({ label }) => label === model.labels[index]))

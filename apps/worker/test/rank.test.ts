@@ -1,14 +1,30 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import * as fc from 'fast-check'
 import { rank } from '../src/rank.ts'
 
 const labels = ['cat', 'dog', 'ship']
 const sum = (predictions: Array<{ probability: number }>) => predictions.reduce((total, { probability }) => total + probability, 0)
 
 test('probabilities pass through, best first', () => {
-  assert.deepEqual(rank(Float32Array.of(0.25, 0.5, 0.125), labels, { activation: 'softmax', topK: 3 }), [
-    { label: 'dog', probability: 0.5 }, { label: 'cat', probability: 0.25 }, { label: 'ship', probability: 0.125 }
+  assert.deepEqual(rank(Float32Array.of(0.375, 0.5, 0.125), labels, { activation: 'softmax', topK: 3 }), [
+    { label: 'dog', probability: 0.5 }, { label: 'cat', probability: 0.375 }, { label: 'ship', probability: 0.125 }
   ])
+})
+
+test('probabilities that were rounded to bytes, or just below 0, are such as sum to 1', () => {
+  const predictions = rank(Float32Array.of(0.5, 0.46875, -0.001), labels, { activation: 'softmax', topK: 3 })
+  assert.deepEqual(predictions.map(({ label }) => label), ['cat', 'dog', 'ship'])
+  assert.ok(Math.abs(sum(predictions) - 1) < 1e-12)
+  assert.equal(predictions[2]?.probability, 0)
+})
+
+test('a few of many are what sorting all would give', () => {
+  fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 1, maxLength: 60 }), fc.integer({ min: 1, max: 70 }), (scores, topK) => {
+    const sorted = scores.map((score, index) => ({ score, label: String(index) })).sort((a, b) => b.score - a.score)
+    const predictions = rank(Float32Array.from(scores), [], { activation: 'logits', topK })
+    assert.deepEqual(predictions.map(({ label }) => label), sorted.slice(0, topK).map(({ label }) => label))
+  }))
 })
 
 test('logits become probabilities that sum to 1', () => {
@@ -41,7 +57,7 @@ test('every probability lies in 0–1 and they never rise down the list', () => 
 
 test('topK cuts the list, and more than there are classes gives all', () => {
   const scores = Float32Array.of(0.2, 0.5, 0.3)
-  assert.deepEqual(rank(scores, labels, { activation: 'softmax', topK: 1 }), [{ label: 'dog', probability: 0.5 }])
+  assert.deepEqual(rank(scores, labels, { activation: 'softmax', topK: 1 }).map(({ label }) => label), ['dog'])
   assert.equal(rank(scores, labels, { activation: 'softmax', topK: 100 }).length, 3)
 })
 

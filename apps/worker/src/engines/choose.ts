@@ -1,5 +1,6 @@
-import { verifyArtifact, type Artifact, type Model } from '@streamsight/models'
-import { engineNames, type Engine, type EngineChoice, type EngineName } from '../engine.ts'
+import { ModelError, verifyArtifact, type Artifact, type Model } from '@streamsight/models'
+import { engineNames, type Engine, type EngineChoice, type EngineName, type EngineOptions } from '../engine.ts'
+import { tryOut } from './trial.ts'
 
 /** An engine that was considered and why it was not taken. */
 export interface Rejected { engine: EngineName, reason: string }
@@ -20,11 +21,12 @@ export async function chooseEngine ({ model, choice, threads }: ChooseOptions): 
       rejected.push({ engine: name, reason: `the model has no ${libraryOf(name)} artifact` })
       continue
     }
-    // Outside the try: a damaged file is an error to report, not a reason to serve something else quietly.
     await verifyArtifact(model, artifact)
     try {
       return { engine: await open({ model, artifact, name, threads }, choice === 'auto'), name, artifact, rejected }
     } catch (error) {
+      // A file that is damaged or not what the manifest says is an error to report, no reason to serve something else quietly.
+      if (error instanceof ModelError) throw error
       rejected.push({ engine: name, reason: firstLine(error) })
     }
   }
@@ -39,16 +41,24 @@ function libraryOf (name: EngineName): 'tfjs' | 'onnx' {
   return name.startsWith('tfjs') ? 'tfjs' : 'onnx'
 }
 
-/** Libraries are imported only when their turn comes: a native binding that is absent is a reason, not a crash. */
-async function open (options: { model: Model, artifact: Artifact, name: EngineName, threads: number }, needsGpu: boolean): Promise<Engine> {
-  if (libraryOf(options.name) === 'onnx') return await (await import('./onnx.ts')).openOnnx(options)
-  const { isOnGpu, openTfjs } = await import('./tfjs.ts')
-  const engine = await openTfjs(options)
-  if (options.name === 'tfjs-node-gpu' && needsGpu && !isOnGpu()) {
+/** An engine that has answered once. */
+async function open (options: EngineOptions, needsGpu: boolean): Promise<Engine> {
+  const engine = await load(options)
+  try {
+    if (options.name === 'tfjs-node-gpu' && needsGpu && !(await import('./tfjs.ts')).isOnGpu()) throw new Error('installed, but TensorFlow found no CUDA device')
+    await tryOut(engine, { manifest: options.model.manifest, artifact: options.artifact })
+    return engine
+  } catch (error) {
     await engine.close()
-    throw new Error('installed, but TensorFlow found no CUDA device')
+    throw error
   }
-  return engine
+}
+
+/** Libraries are imported only when their turn comes: a native binding that is absent is a reason, not a crash. */
+async function load (options: EngineOptions): Promise<Engine> {
+  return libraryOf(options.name) === 'onnx'
+    ? await (await import('./onnx.ts')).openOnnx(options)
+    : await (await import('./tfjs.ts')).openTfjs(options)
 }
 
 function firstLine (error: unknown): string {

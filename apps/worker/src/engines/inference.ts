@@ -5,49 +5,68 @@ import type { Reply } from './thread.ts'
 type Ready = Extract<Reply, { type: 'ready' }>
 
 /** The engine in its thread, seen from the worker's main thread. */
-export interface Inference extends Pick<Ready, 'name' | 'layout' | 'rejected'> {
+export interface Inference extends Omit<Ready, 'type'> {
   /** Scores of a batch, `batchSize` × classes. `input` is gone afterwards: its buffer moves to the engine's thread. */
   infer: (input: Float32Array<ArrayBuffer>, batchSize: number) => Promise<Float32Array>
   close: () => Promise<void>
 }
 
+export interface ThreadOptions {
+  /** The thread's program: the engine, unless a test breaks it. */
+  script?: URL
+  /** Loading a gigabyte from a slow disk and starting CUDA take a minute; what takes longer than this hangs. */
+  loadMs?: number
+}
+
 /**
- * Loads the model in a thread of its own. Rejects with the engines' reasons if none can run it. A thread that dies fails
- * the batch it had; the next batch gets a new thread.
+ * Loads the model in a thread of its own. Rejects with the engines' reasons if none can run it, and if it hangs. A thread that
+ * dies fails the batches it had; the next batch gets a new thread.
  */
-export async function startInference (options: ChooseOptions): Promise<Inference> {
-  let thread = await startThread(options)
-  const { name, layout, rejected } = thread.ready
+export async function startInference (options: ChooseOptions, threadOptions: ThreadOptions = {}): Promise<Inference> {
+  let thread = await startThread(options, threadOptions)
+  let starting: Promise<EngineThread> | undefined
   let closed = false
+  const { type: _, ...ready } = thread.ready
 
   return {
-    name,
-    layout,
-    rejected,
+    ...ready,
     async infer (input, batchSize) {
       if (closed) throw new Error('the engine is closed')
       // A buffer that has moved already would arrive as nothing, and never be answered.
       if (input.length === 0) throw new Error('the batch is empty, or was sent before')
-      if (thread.isDead()) thread = await startThread(options)
-      return await thread.infer(input, batchSize)
+      const living = thread.isDead() ? await restart() : thread
+      return await living.infer(input, batchSize)
     },
     async close () {
       closed = true
+      await starting?.catch(() => {})
       await thread.close()
     }
   }
+
+  /** A new thread for the dead one; the same for all who ask while it starts. */
+  async function restart (): Promise<EngineThread> {
+    starting ??= startThread(options, threadOptions).finally(() => { starting = undefined })
+    thread = await starting
+    return thread
+  }
 }
 
-async function startThread (options: ChooseOptions) {
-  const worker = new Worker(new URL('./thread.js', import.meta.url), { workerData: options })
+type EngineThread = Awaited<ReturnType<typeof startThread>>
+
+async function startThread (options: ChooseOptions, { script = new URL('./thread.js', import.meta.url), loadMs = 180_000 }: ThreadOptions) {
+  const worker = new Worker(script, { workerData: options })
   const waiting = new Map<number, { resolve: (scores: Float32Array) => void, reject: (error: Error) => void }>()
   let nextId = 0
   let dead = false
 
   const ready = await new Promise<Ready>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`the engine did not load model "${options.model.manifest.name}" within ${loadMs} ms`)), loadMs)
     worker.on('message', (reply: Reply) => {
       switch (reply.type) {
-        case 'ready': return resolve(reply)
+        case 'ready':
+          clearTimeout(timer)
+          return resolve(reply)
         case 'unavailable': return reject(new Error(reply.reason))
         case 'scores': return settle(reply.id)?.resolve(reply.scores)
         case 'failed': return settle(reply.id)?.reject(new Error(reply.reason))
@@ -55,6 +74,7 @@ async function startThread (options: ChooseOptions) {
     })
     const die = (reason: string) => {
       dead = true
+      clearTimeout(timer)
       const error = new Error(reason)
       reject(error)
       for (const { reject: fail } of waiting.values()) fail(error)
@@ -62,8 +82,9 @@ async function startThread (options: ChooseOptions) {
     }
     worker.on('error', error => die(`the engine's thread failed: ${String(error)}`))
     worker.on('exit', code => die(`the engine's thread ended with code ${code}`))
-  }).catch(async (error: unknown) => {
-    await worker.terminate()
+  }).catch((error: unknown) => {
+    // Not awaited: a thread that hangs in native code does not end before it returns from there.
+    void worker.terminate()
     throw error
   })
 
@@ -72,6 +93,8 @@ async function startThread (options: ChooseOptions) {
     isDead: () => dead,
     infer (input: Float32Array<ArrayBuffer>, batchSize: number): Promise<Float32Array> {
       return new Promise((resolve, reject) => {
+        // A message to a thread that has ended is lost without a word.
+        if (dead) return reject(new Error('the engine’s thread has ended'))
         const id = nextId++
         waiting.set(id, { resolve, reject })
         worker.postMessage({ id, input, batchSize }, [input.buffer])

@@ -3,46 +3,73 @@ import { platform } from 'node:os'
 import { join } from 'node:path'
 import { InferenceSession, Tensor, listSupportedBackends } from 'onnxruntime-node'
 import type { Engine, EngineOptions } from '../engine.ts'
+import { fromFloat16, toFloat16 } from './float16.ts'
+import { checkGraph, imageDims, type Declared } from './graph.ts'
 
 const providers = { 'onnx-cuda': 'cuda', 'onnx-webgpu': 'webgpu', 'onnx-cpu': 'cpu' } as const
 
+/** What the inputs of a model may be, and how it is made of normalized floats. An int8 model has float inputs; one of bytes wants the pixels as they are. */
+const inputTensors: Record<string, (values: Float32Array, dims: number[]) => Tensor> = {
+  float32: (values, dims) => new Tensor('float32', values, dims),
+  float16: (values, dims) => new Tensor('float16', toFloat16(values), dims),
+  // Rounds to the nearest and keeps to 0–255.
+  uint8: (values, dims) => new Tensor('uint8', new Uint8Array(new Uint8ClampedArray(values).buffer), dims)
+}
+
 /** ONNX Runtime. Its `run` blocks the calling thread, whatever its type says. */
-export async function openOnnx ({ model, artifact, name, threads }: EngineOptions): Promise<Engine> {
+export async function openOnnx ({ model: { dir, manifest }, artifact, name, threads }: EngineOptions): Promise<Engine> {
   const provider = providers[name as keyof typeof providers]
   assertAvailable(provider)
-  const { width, height } = model.manifest.input
-  const session = await InferenceSession.create(join(model.dir, artifact.path), {
+  const session = await InferenceSession.create(join(dir, artifact.path), {
     executionProviders: [provider],
     intraOpNumThreads: threads,
     // Threads that spin while they wait take the cores from decoding: on two cores 1.3 times fewer images a second.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
     logSeverityLevel: 3
   })
-  const [inputName] = session.inputNames
-  const [outputName] = session.outputNames
-  if (inputName === undefined || outputName === undefined) throw new Error(`${artifact.path}: a graph without input or output`)
-  const dims = artifact.layout === 'NCHW' ? [3, height, width] : [height, width, 3]
+  const graph = { inputs: session.inputMetadata.map(toDeclared), outputs: session.outputMetadata.map(toDeclared) }
+  const { input, output, fixedBatch } = checkGraph(graph, { artifact, manifest, inputTypes: Object.keys(inputTensors), outputTypes: ['float32', 'float16'] })
+  const toTensor = inputTensors[input.type] as typeof inputTensors[string]
+  const dims = imageDims(manifest, artifact.layout)
 
   return {
-    async run (input, batchSize) {
-      const results = await session.run({ [inputName]: new Tensor('float32', input, [batchSize, ...dims]) })
-      const output = results[outputName]
-      if (!(output?.data instanceof Float32Array)) throw new Error(`${artifact.path}: output "${outputName}" is ${output?.type ?? 'missing'}, not float32`)
-      return output.data.slice()
+    // CUDA tries cuDNN's algorithms anew for each shape, WebGPU compiles a shader for it.
+    batchSizes: fixedBatch !== undefined ? { kind: 'fixed', size: fixedBatch } : { kind: provider === 'cpu' ? 'any' : 'compiled' },
+    async run (values, batchSize) {
+      const results = await session.run({ [input.name]: toTensor(values, [batchSize, ...dims]) })
+      return toFloats(results[output.name], `${artifact.path}: output "${output.name}"`)
     },
     close: () => session.release()
   }
 }
 
+function toDeclared (value: InferenceSession.ValueMetadata): Declared {
+  if (!value.isTensor) return { name: value.name, type: 'a sequence or map', dims: undefined }
+  const dims = value.shape.map(dim => typeof dim === 'number' ? dim : undefined)
+  // ONNX Runtime writes an unknown shape like that of a scalar.
+  return { name: value.name, type: value.type, dims: dims.length === 0 ? undefined : dims }
+}
+
+function toFloats (output: Tensor | undefined, what: string): Float32Array {
+  if (output?.type === 'float32') return output.data as Float32Array
+  if (output?.type === 'float16') return fromFloat16(toBits(output.data as Uint16Array))
+  throw new Error(`${what} is ${output?.type ?? 'missing'}`)
+}
+
+/** Where JavaScript has a Float16Array, the library uses it. */
+function toBits (halves: Uint16Array): Uint16Array {
+  return new Uint16Array(halves.buffer, halves.byteOffset, halves.length)
+}
+
 function assertAvailable (provider: string): void {
   if (provider === 'cpu') return
   if (!hasGpu()) throw new Error('no GPU device on this machine')
-  if (provider === 'cuda' && !listSupportedBackends().some(({ name }) => name === 'cuda')) throw new Error('this build of ONNX Runtime has no CUDA support')
+  if (!listSupportedBackends().some(({ name }) => name === provider)) throw new Error(`this build of ONNX Runtime has no support for ${provider}`)
 }
 
-/** A GPU's device file. Without one WebGPU would offer a software adapter, slower than the plain CPU provider. */
+/** A GPU's device file, under WSL too. Without one WebGPU would offer a software adapter, slower than the plain CPU provider. */
 function hasGpu (): boolean {
   if (platform() !== 'linux') return true
   const renderers = existsSync('/dev/dri') ? readdirSync('/dev/dri').filter(file => file.startsWith('renderD')) : []
-  return existsSync('/dev/nvidiactl') || renderers.length > 0
+  return existsSync('/dev/nvidiactl') || existsSync('/dev/dxg') || renderers.length > 0
 }

@@ -3,36 +3,39 @@ import { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
-import { loadGraphModel } from '@tensorflow/tfjs-converter'
-import { loadLayersModel } from '@tensorflow/tfjs-layers'
+import { GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter'
+import { loadLayersModel, type LayersModel } from '@tensorflow/tfjs-layers'
 import type { Artifact } from '@streamsight/models'
 import type { Engine, EngineOptions } from '../engine.ts'
+import { checkGraph, imageDims, type Declared } from './graph.ts'
 
-/** TensorFlow.js, on CUDA through its native binding or anywhere through WebAssembly. */
-export async function openTfjs ({ model, artifact, name }: EngineOptions): Promise<Engine> {
+type Network = LayersModel | GraphModel<tf.io.IOHandler>
+
+/** TensorFlow.js, on CUDA through its native binding or anywhere through WebAssembly. Keeps no tensor but the weights. */
+export async function openTfjs ({ model: { dir, manifest }, artifact, name }: EngineOptions): Promise<Engine> {
   await (name === 'tfjs-node-gpu' ? useNodeGpu() : useWasm())
-  const { width, height } = model.manifest.input
-  const network = await load(model.dir, artifact)
-  const dims = artifact.layout === 'NCHW' ? [3, height, width] : [height, width, 3]
+  const network = await load(dir, artifact)
+  const { input, fixedBatch } = checkGraph(declared(network), { artifact, manifest, inputTypes: ['float32', 'int32'], outputTypes: ['float32'] })
+  const dims = imageDims(manifest, artifact.layout)
+  const predict = await choosePredict(network, () => tf.zeros([fixedBatch ?? 1, ...dims], input.type === 'int32' ? 'int32' : 'float32'))
 
   return {
-    async run (input, batchSize) {
-      const output = tf.tidy(() => {
-        const scores = network.predict(tf.tensor(input, [batchSize, ...dims]))
-        if (!(scores instanceof tf.Tensor)) throw new Error(`${artifact.path}: more than one output`)
-        return scores
-      })
+    // CUDA's convolutions are tuned anew for each shape.
+    batchSizes: fixedBatch !== undefined ? { kind: 'fixed', size: fixedBatch } : { kind: name === 'tfjs-node-gpu' ? 'compiled' : 'any' },
+    async run (values, batchSize) {
+      const images = tf.tensor(input.type === 'int32' ? Int32Array.from(values, Math.round) : values, [batchSize, ...dims])
       try {
-        return await output.data<'float32'>()
+        const scores = await predict(images)
+        return await scores.data<'float32'>().finally(() => scores.dispose())
       } finally {
-        output.dispose()
+        images.dispose()
       }
     },
     async close () { network.dispose() }
   }
 }
 
-async function load (dir: string, artifact: Artifact) {
+async function load (dir: string, artifact: Artifact): Promise<Network> {
   const handler: tf.io.IOHandler = { load: () => readArtifacts(dir, artifact) }
   return artifact.format === 'tfjs-graph' ? await loadGraphModel(handler) : await loadLayersModel(handler)
 }
@@ -46,12 +49,55 @@ async function readArtifacts (dir: string, { path, files }: Artifact): Promise<t
     const unlisted = paths.find(shard => !files.some(file => file.path === shard))
     if (unlisted !== undefined) throw new Error(`${path}: its shard "${unlisted}" is not among the files in the manifest`)
     const shards = await Promise.all(paths.map(shard => readFile(join(dir, shard))))
-    return [tf.io.getWeightSpecs(manifest), tf.io.concatenateArrayBuffers(shards.map(toArrayBuffer))]
+    return [tf.io.getWeightSpecs(manifest), shards.map(toArrayBuffer)]
   })
 }
 
 function toArrayBuffer (bytes: Buffer): ArrayBuffer {
   return new Uint8Array(bytes).buffer
+}
+
+/** A layers model knows all its shapes, a graph model those of its placeholders. */
+function declared (network: Network): { inputs: Declared[], outputs: Declared[] } {
+  return { inputs: network.inputs.map(toDeclared), outputs: network.outputs.map(toDeclared) }
+}
+
+function toDeclared ({ name, dtype, shape }: { name: string, dtype?: string, shape?: ReadonlyArray<number | null> }): Declared {
+  return { name, type: dtype ?? 'float32', dims: shape?.map(dim => dim === null || dim < 0 ? undefined : dim) }
+}
+
+/**
+ * How to call the model: a graph whose course depends on its values (`If`, `While`, the `Switch` and `Merge` of old Keras exports)
+ * must be run asynchronously, which costs more. The library tells only when it is run.
+ */
+async function choosePredict (network: Network, zeros: () => tf.Tensor): Promise<(images: tf.Tensor) => Promise<tf.Tensor>> {
+  if (!(network instanceof GraphModel)) return async images => tf.tidy(() => only(network.predict(images)))
+  try {
+    tf.tidy(() => { network.predict(zeros()) })
+  } catch (error) {
+    if (!/executeAsync/.test(String(error))) throw error
+    return images => predictAsync(network, images)
+  }
+  return async images => tf.tidy(() => only(network.predict(images)))
+}
+
+/** In a scope of its own, as `tidy` has for what is not asynchronous: a graph that fails half-way would leave its tensors behind. */
+async function predictAsync (network: GraphModel<tf.io.IOHandler>, images: tf.Tensor): Promise<tf.Tensor> {
+  let scores: tf.Tensor | undefined
+  tf.engine().startScope()
+  try {
+    scores = only(await network.executeAsync(images))
+    return scores
+  } finally {
+    tf.engine().endScope(scores)
+  }
+}
+
+/** Models answer with a tensor, a list or a dictionary; that it holds one alone was checked when the model was loaded. */
+function only (answer: tf.Tensor | tf.Tensor[] | tf.NamedTensorMap): tf.Tensor {
+  const [scores] = answer instanceof tf.Tensor ? [answer] : Object.values(answer)
+  if (scores === undefined) throw new Error('the model gave no output')
+  return scores
 }
 
 async function useNodeGpu (): Promise<void> {

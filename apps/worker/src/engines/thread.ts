@@ -1,12 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Artifact, Model } from '@streamsight/models'
-import type { EngineName } from '../engine.ts'
+import type { BatchSizes, EngineName } from '../engine.ts'
 import { chooseEngine, type ChooseOptions, type Rejected } from './choose.ts'
 
 /** What crosses between the worker's main thread and the engine's. Buffers are transferred, never copied. */
 export type Request = { id: number, input: Float32Array<ArrayBuffer>, batchSize: number }
 export type Reply =
-  | { type: 'ready', name: EngineName, layout: Artifact['layout'], rejected: Rejected[] }
+  | { type: 'ready', name: EngineName, layout: Artifact['layout'], batchSizes: BatchSizes, rejected: Rejected[] }
   | { type: 'unavailable', reason: string }
   | { type: 'scores', id: number, scores: Float32Array<ArrayBuffer> }
   | { type: 'failed', id: number, reason: string }
@@ -21,15 +21,18 @@ async function main (): Promise<void> {
 
   try {
     const { engine, name, artifact, rejected } = await chooseEngine(workerData as ThreadData)
-    port.on('message', async ({ id, input, batchSize }: Request) => {
+    const answer = async ({ id, input, batchSize }: Request): Promise<void> => {
       try {
         const scores = new Float32Array(await engine.run(input, batchSize))
         post({ type: 'scores', id, scores }, [scores.buffer])
       } catch (error) {
         post({ type: 'failed', id, reason: String(error) })
       }
-    })
-    post({ type: 'ready', name, layout: artifact.layout, rejected })
+    }
+    // One after another, as `Engine` wants it.
+    let turn = Promise.resolve()
+    port.on('message', (request: Request) => { turn = turn.then(() => answer(request)) })
+    post({ type: 'ready', name, layout: artifact.layout, batchSizes: engine.batchSizes, rejected })
   } catch (error) {
     post({ type: 'unavailable', reason: (error as Error).message })
   }

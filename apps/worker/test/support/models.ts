@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writ
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import type { Artifact, Input, Manifest } from '@streamsight/models'
+import { openModel, type Artifact, type Input, type Manifest, type Model } from '@streamsight/models'
 import { startInference, type Inference } from '../../dist/engines/inference.js'
 import { root } from './pictures.ts'
 
@@ -37,22 +37,35 @@ export function editManifest (dir: string, edit: (manifest: Manifest) => void): 
   writeFileSync(path, JSON.stringify(manifest))
 }
 
-interface Foreign { name: string, from: string, files: (file: string) => boolean, labels: string[], input: Input, activation: Manifest['output']['activation'], artifact: Omit<Artifact, 'files'> }
+export interface ModelFiles {
+  name: string
+  input: Input
+  activation: Manifest['output']['activation']
+  labels: string[]
+  artifact: Omit<Artifact, 'files'>
+  /** By path within the model's directory. */
+  files: Record<string, Uint8Array>
+}
 
-/** A model that is not the project's, copied into `models` and given a manifest. */
-export function adopt (models: string, { name, from, files, labels, input, activation, artifact }: Foreign): void {
+/** Writes a model with its manifest into the folder `models`, and opens it. */
+export async function writeModel (models: string, { name, input, activation, labels, artifact, files }: ModelFiles): Promise<Model> {
   const dir = join(models, name)
   mkdirSync(dir)
-  const copied = readdirSync(from).filter(files).map(path => {
-    const content = readFileSync(join(from, path))
+  const listed = Object.entries(files).map(([path, content]) => {
     writeFileSync(join(dir, path), content)
     return { path, bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') }
   })
   writeFileSync(join(dir, 'labels.txt'), labels.join('\n'))
   const manifest: Manifest = {
-    name, version: '1', license: 'not ours', source: 'a test’s asset', input, output: { activation, classes: labels.length }, labels: 'labels.txt', artifacts: [{ ...artifact, files: copied }]
+    name, version: '1', license: 'not ours', source: 'a test', input, output: { activation, classes: labels.length }, labels: 'labels.txt', artifacts: [{ ...artifact, files: listed }]
   }
   writeFileSync(join(dir, 'manifest.json'), JSON.stringify(manifest))
+  return await openModel(models, name)
+}
+
+/** The files of a folder of which `wanted` is true, for `writeModel`. */
+export function filesOf (folder: string, wanted: (file: string) => boolean): Record<string, Uint8Array> {
+  return Object.fromEntries(readdirSync(folder).filter(wanted).map(file => [file, readFileSync(join(folder, file))]))
 }
 
 /** An engine that ends with the test. */
