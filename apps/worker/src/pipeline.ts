@@ -157,10 +157,10 @@ export function createPipeline (options: PipelineOptions) {
     }
   }
 
-  /** Scores of the jobs, and of the empty images with which the batch was padded. */
+  /** Scores of the jobs, and of whatever the batch was padded with. */
   async function infer (jobs: Decoded[]): Promise<Float32Array> {
     const size = runSize(warm.sizes, jobs.length)
-    const input = new Float32Array(size * imageValues)
+    const input = inference.allocate(size * imageValues)
     for (const [index, { rgb }] of jobs.entries()) writeImage(rgb, input, index)
     const limitMs = Math.max(patienceMs, 10 * batchMs(warm.latency, size))
     const startedAtMs = performance.now()
