@@ -6,6 +6,7 @@ import { batchMs, runSize, waitingPays } from './batch.ts'
 import { createCondition } from './condition.ts'
 import { createDecoding } from './decoding.ts'
 import type { Inference } from './engines/inference.ts'
+import { createForming } from './forming.ts'
 import { DecodeError, decodeTimeoutMs, type Decoder } from './pixels/decoder.ts'
 import { rank } from './rank.ts'
 import type { Rate } from './rate.ts'
@@ -31,7 +32,7 @@ export interface PipelineOptions {
 }
 
 interface Decoded { delivery: Delivery, rgb: Uint8Array, decodeMs: number, decodedAtMs: number }
-interface Batch { jobs: Decoded[], startedAtMs: number }
+interface Batch { jobs: Decoded[], input: Float32Array<ArrayBuffer>, startedAtMs: number }
 
 /** An engine's batch may take ten times what warm-up measured, and never less than this, before it counts as hung. */
 const patienceMs = 10_000
@@ -49,8 +50,8 @@ export function createPipeline (options: PipelineOptions) {
   const { manifest, labels } = model
   const imageValues = manifest.input.width * manifest.input.height * 3
   const held = new Map<string, Delivery>()
-  const decoded: Decoded[] = []
   const decoding = createDecoding()
+  const forming = startForming()
   const state = createCondition()
   let ahead = 0
   let busy = false
@@ -79,7 +80,7 @@ export function createPipeline (options: PipelineOptions) {
 
     /** Gives up the jobs that are not on the engine yet, for somebody else to do. */
     takeUnstarted (): Delivery[] {
-      const unstarted = decoded.splice(0).map(({ delivery }) => delivery)
+      const unstarted = forming.take().jobs.map(({ delivery }) => delivery)
       for (const delivery of unstarted) release(delivery)
       ahead -= unstarted.length
       return unstarted
@@ -90,7 +91,7 @@ export function createPipeline (options: PipelineOptions) {
     if (isExpired(delivery)) return await drop(delivery)
     try {
       const { rgb, decodeMs } = await decode(delivery)
-      decoded.push({ delivery, rgb, decodeMs, decodedAtMs: performance.now() })
+      forming.add({ delivery, rgb, decodeMs, decodedAtMs: performance.now() })
       state.changed()
       void pump()
     } catch (error) {
@@ -118,7 +119,7 @@ export function createPipeline (options: PipelineOptions) {
   async function pump (): Promise<void> {
     if (busy) return
     busy = true
-    while (decoded.length > 0) {
+    while (forming.jobs.length > 0) {
       await gather()
       await runBatch(nextBatch())
     }
@@ -127,19 +128,29 @@ export function createPipeline (options: PipelineOptions) {
 
   /** Waits while it pays, and no job comes too late for it. */
   async function gather (): Promise<void> {
-    const spareMs = decoded.map(({ delivery }) => delivery.job.ttlMs - ageMs(delivery) - 2 * batchMs(warm.latency, warm.maxBatch))
+    const spareMs = forming.jobs.map(({ delivery }) => delivery.job.ttlMs - ageMs(delivery) - 2 * batchMs(warm.latency, warm.maxBatch))
     const endMs = performance.now() + Math.min(maxDelayMs, ...spareMs)
-    const pays = () => decoded.length > 0 && decoded.length < warm.maxBatch && waitingPays(warm.latency, decoded.length, decoding.remainingMs())
-    while (performance.now() < endMs && pays()) await state.next(endMs - performance.now())
+    const pays = (ready: number) => ready > 0 && ready < warm.maxBatch && waitingPays(warm.latency, ready, decoding.remainingMs())
+    while (performance.now() < endMs && pays(forming.jobs.length)) await state.next(endMs - performance.now())
   }
 
   function nextBatch (): Batch {
-    const jobs = decoded.splice(0, warm.maxBatch)
+    const { jobs, input } = forming.take()
     const live = jobs.filter(({ delivery }) => !isExpired(delivery))
     for (const job of jobs) if (!live.includes(job)) void drop(job.delivery)
     ahead -= live.length
     state.changed()
-    return { jobs: live, startedAtMs: performance.now() }
+    return live.length === jobs.length ? { jobs, input, startedAtMs: performance.now() } : formAgain(live)
+  }
+
+  function formAgain (jobs: Decoded[]): Batch {
+    const again = startForming()
+    for (const job of jobs) again.add(job)
+    return { ...again.take(), startedAtMs: performance.now() }
+  }
+
+  function startForming () {
+    return createForming<Decoded>({ capacity: Math.max(warm.maxBatch, ...warm.sizes), imageValues, allocate: inference.allocate, writeImage })
   }
 
   /** Outcomes are stored while the next batch runs: the engine does not wait for Redis. */
@@ -147,24 +158,22 @@ export function createPipeline (options: PipelineOptions) {
     const { jobs } = batch
     if (jobs.length === 0) return
     try {
-      const scores = await infer(jobs)
+      const scores = await infer(batch)
       for (const [index, job] of jobs.entries()) void settle(job, batch, scores.subarray(index * labels.length, (index + 1) * labels.length))
     } catch (error) {
       log.error({ event: 'batch-failed', batchSize: jobs.length, err: error }, 'The engine failed on a batch')
       const [only, ...more] = jobs
       if (only !== undefined && more.length === 0) return void fail(only.delivery, modelFailed)
-      for (const job of jobs) await runBatch({ jobs: [job], startedAtMs: performance.now() })
+      for (const job of jobs) await runBatch(formAgain([job]))
     }
   }
 
-  /** Scores of the jobs, and of the empty images with which the batch was padded. */
-  async function infer (jobs: Decoded[]): Promise<Float32Array> {
+  /** Scores of the jobs, and of whatever the batch was padded with. */
+  async function infer ({ jobs, input }: Batch): Promise<Float32Array> {
     const size = runSize(warm.sizes, jobs.length)
-    const input = new Float32Array(size * imageValues)
-    for (const [index, { rgb }] of jobs.entries()) writeImage(rgb, input, index)
     const limitMs = Math.max(patienceMs, 10 * batchMs(warm.latency, size))
     const startedAtMs = performance.now()
-    const scores = await watched(`a batch of ${size}`, limitMs, inference.infer(input, size))
+    const scores = await watched(`a batch of ${size}`, limitMs, inference.infer(input.subarray(0, size * imageValues), size))
     rate.ran(size, performance.now() - startedAtMs)
     if (scores.length !== size * labels.length) throw new Error(`the model gave ${scores.length} scores for ${size} images of ${labels.length} classes`)
     return scores

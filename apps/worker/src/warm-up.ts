@@ -63,8 +63,9 @@ async function measure (infer: Inference['infer'], size: number, values: number)
   let least = Infinity
   const started = performance.now()
   for (let run = 0; run < runs && performance.now() - started < enoughMs; run++) {
+    const input = new Float32Array(size * values)
     const before = performance.now()
-    await infer(new Float32Array(size * values), size)
+    await infer(input, size)
     least = Math.min(least, performance.now() - before)
   }
   return least

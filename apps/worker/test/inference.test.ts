@@ -89,3 +89,14 @@ test('a thread that ends before it is ready says so', async t => {
     await assert.rejects(startInference({ model, choice: 'onnx-cpu', threads: 1 }, { script: pathToFileURL(script) }), reason)
   }
 })
+
+test('the memory of a batch comes back from the engine and is used again, also for a smaller one', async t => {
+  const inference = await startMortal(t)
+  const batch = inference.allocate(2 * imageValues)
+  await inference.infer(batch.fill(0.75), 2)
+  const smaller = inference.allocate(imageValues)
+  assert.deepEqual([smaller.length, smaller[0], smaller.buffer.byteLength], [imageValues, 0.75, 2 * imageValues * 4])
+  const scores = await inference.infer(smaller.fill(0.25).fill(0.5, 0, 1), 1)
+  for (const [i, wanted] of classify(images(1)).entries()) assert.ok(Math.abs((scores[i] ?? NaN) - wanted) < 1e-6)
+  assert.equal(inference.allocate(3 * imageValues)[0], 0, 'a larger one is new')
+})

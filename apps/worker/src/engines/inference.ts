@@ -3,13 +3,22 @@ import type { ChooseOptions } from './choose.ts'
 import type { Reply } from './thread.ts'
 
 type Ready = Extract<Reply, { type: 'ready' }>
+type Scores = Extract<Reply, { type: 'scores' }>
 
 /** The engine in its thread, seen from the worker's main thread. */
 export interface Inference extends Omit<Ready, 'type'> {
+  /**
+   * Room for a batch, of what came back from the engine where that is large enough; what it holds is undefined. New memory for each
+   * batch, 0.6 MB an image, would keep the garbage collector and the kernel busy for 0.3 ms an image.
+   */
+  allocate: (floats: number) => Float32Array<ArrayBuffer>
   /** Scores of a batch, `batchSize` × classes. `input` is gone afterwards: its buffer moves to the engine's thread. */
   infer: (input: Float32Array<ArrayBuffer>, batchSize: number) => Promise<Float32Array>
   close: () => Promise<void>
 }
+
+/** One batch is on the engine while the next is written. */
+const spares = 2
 
 export interface ThreadOptions {
   /** The thread's program: the engine, unless a test breaks it. */
@@ -25,17 +34,26 @@ export interface ThreadOptions {
 export async function startInference (options: ChooseOptions, threadOptions: ThreadOptions = {}): Promise<Inference> {
   let thread = await startThread(options, threadOptions)
   let starting: Promise<EngineThread> | undefined
+  const spare: ArrayBuffer[] = []
   let closed = false
   const { type: _, ...ready } = thread.ready
 
   return {
     ...ready,
+    allocate (floats) {
+      const fits = spare.findIndex(({ byteLength }) => byteLength >= 4 * floats)
+      const [buffer = new ArrayBuffer(4 * floats)] = fits === -1 ? [] : spare.splice(fits, 1)
+      return new Float32Array(buffer, 0, floats)
+    },
     async infer (input, batchSize) {
       if (closed) throw new Error('the engine is closed')
       // A buffer that has moved already would arrive as nothing, and never be answered.
       if (input.length === 0) throw new Error('the batch is empty, or was sent before')
       const living = thread.isDead() ? await restart() : thread
-      return await living.infer(input, batchSize)
+      const { scores, input: used } = await living.infer(input, batchSize)
+      spare.push(used.buffer)
+      spare.splice(0, spare.length - spares)
+      return scores
     },
     async close () {
       closed = true
@@ -56,7 +74,7 @@ type EngineThread = Awaited<ReturnType<typeof startThread>>
 
 async function startThread (options: ChooseOptions, { script = new URL('./thread.js', import.meta.url), loadMs = 180_000 }: ThreadOptions) {
   const worker = new Worker(script, { workerData: options })
-  const waiting = new Map<number, { resolve: (scores: Float32Array) => void, reject: (error: Error) => void }>()
+  const waiting = new Map<number, { resolve: (answer: Scores) => void, reject: (error: Error) => void }>()
   let nextId = 0
   let dead = false
 
@@ -68,7 +86,7 @@ async function startThread (options: ChooseOptions, { script = new URL('./thread
           clearTimeout(timer)
           return resolve(reply)
         case 'unavailable': return reject(new Error(reply.reason))
-        case 'scores': return settle(reply.id)?.resolve(reply.scores)
+        case 'scores': return settle(reply.id)?.resolve(reply)
         case 'failed': return settle(reply.id)?.reject(new Error(reply.reason))
       }
     })
@@ -91,7 +109,7 @@ async function startThread (options: ChooseOptions, { script = new URL('./thread
   return {
     ready,
     isDead: () => dead,
-    infer (input: Float32Array<ArrayBuffer>, batchSize: number): Promise<Float32Array> {
+    infer (input: Float32Array<ArrayBuffer>, batchSize: number): Promise<Scores> {
       return new Promise((resolve, reject) => {
         // A message to a thread that has ended is lost without a word.
         if (dead) return reject(new Error('the engine’s thread has ended'))

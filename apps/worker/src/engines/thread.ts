@@ -3,12 +3,12 @@ import type { Artifact, Model } from '@streamsight/models'
 import type { BatchSizes, EngineName } from '../engine.ts'
 import { chooseEngine, type ChooseOptions, type Rejected } from './choose.ts'
 
-/** What crosses between the worker's main thread and the engine's. Buffers are transferred, never copied. */
+/** What crosses between the worker's main thread and the engine's. Buffers are transferred, never copied; that of the input goes back. */
 export type Request = { id: number, input: Float32Array<ArrayBuffer>, batchSize: number }
 export type Reply =
   | { type: 'ready', name: EngineName, layout: Artifact['layout'], batchSizes: BatchSizes, rejected: Rejected[] }
   | { type: 'unavailable', reason: string }
-  | { type: 'scores', id: number, scores: Float32Array<ArrayBuffer> }
+  | { type: 'scores', id: number, scores: Float32Array<ArrayBuffer>, input: Float32Array<ArrayBuffer> }
   | { type: 'failed', id: number, reason: string }
 
 export type ThreadData = ChooseOptions & { model: Model }
@@ -24,7 +24,7 @@ async function main (): Promise<void> {
     const answer = async ({ id, input, batchSize }: Request): Promise<void> => {
       try {
         const scores = new Float32Array(await engine.run(input, batchSize))
-        post({ type: 'scores', id, scores }, [scores.buffer])
+        post({ type: 'scores', id, scores, input }, [scores.buffer, input.buffer])
       } catch (error) {
         post({ type: 'failed', id, reason: String(error) })
       }
