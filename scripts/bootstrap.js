@@ -52,9 +52,12 @@ export async function installPackages () {
   writeFileSync(stamp, wanted)
 }
 
-/** Compiles what changed. */
-export async function build () {
-  say('building …')
+/**
+ * Compiles what changed.
+ * @param {{ quiet?: boolean }} [options] `quiet` for a command whose output somebody reads
+ */
+export async function build ({ quiet = false } = {}) {
+  if (!quiet) say('building …')
   await runQuietly(process.execPath, [join(root, 'node_modules', 'turbo', 'bin', 'turbo'), 'run', 'build', '--output-logs=errors-only', '--ui=stream'], { TURBO_TELEMETRY_DISABLED: '1' })
 }
 
@@ -87,6 +90,6 @@ export async function runQuietly (command, args, env = {}) {
     child.on('error', reject)
     child.on('close', resolve)
   }).finally(() => clearInterval(dots))
-  if (process.stdout.isTTY) process.stdout.write('\r')
+  if (process.stdout.isTTY) process.stdout.write('\r\x1b[K')
   if (code !== 0) throw new BootstrapError(`"${[command.split('/').pop(), ...args].join(' ')}" failed:\n${output.trim()}`)
 }

@@ -1,0 +1,22 @@
+/** `npm run model`: from a bare clone to the command that lists, pulls, imports and verifies models. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { assertNode, build, installPackages, root, run } from './bootstrap.js'
+
+async function main () {
+  assertNode()
+  const envFile = join(root, '.env')
+  if (existsSync(envFile)) process.loadEnvFile(envFile)
+  await installPackages()
+  await build({ quiet: true })
+  const child = spawn(process.execPath, ['apps/cli/dist/main.js', 'model', ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' })
+  // Ctrl-C reaches the command too, which has something to say before it ends; what is sent to us alone is passed on.
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  const [code] = await once(child, 'exit')
+  process.exit(code ?? 1)
+}
+
+await run(main)
