@@ -2,10 +2,6 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { presetNames, type PresetName, type Preprocessing } from '@streamsight/models/preprocessing'
 import type { ImportOptions } from '@streamsight/models/import'
 import type { Context, ExitCode } from './context.ts'
-import { importFile } from './import.ts'
-import { list } from './list.ts'
-import { pull } from './pull.ts'
-import { verify } from './verify.ts'
 
 interface Folders { modelsDir: string, catalog: string }
 
@@ -18,7 +14,10 @@ Examples:
   npm run model -- import ~/flowers.onnx --labels ~/flowers.txt --preprocessing imagenet
   npm run model -- verify everyday`
 
-/** The `streamsight` command. `finish` is told the exit code of the subcommand that ran. */
+/**
+ * The `streamsight` command. `finish` is told the exit code of the subcommand that ran. Each loads only what it needs: help and
+ * complaints about arguments come at once.
+ */
 export function createProgram (context: Context, finish: (code: ExitCode) => void): Command {
   const program = new Command('streamsight').description('Image classification over HTTP').exitOverride()
   program.configureOutput({ writeOut: text => { context.output.write(text) } })
@@ -27,22 +26,22 @@ export function createProgram (context: Context, finish: (code: ExitCode) => voi
   model.command('list')
     .description('show what is in the folder of models, and what can be pulled')
     .addOption(modelsDirOption(context)).addOption(catalogOption(context))
-    .action(async (folders: Folders) => finish(await list(folders, context)))
+    .action(async (folders: Folders) => finish(await (await import('./list.ts')).list(folders, context)))
 
   model.command('pull').argument('<name>', 'a model of the catalog')
     .description('download a model; an interrupted download is gone on with')
     .addOption(modelsDirOption(context)).addOption(catalogOption(context))
     .option('--force', 'replace a model of this name', false)
-    .action(async (name: string, flags: Folders & { force: boolean }) => finish(await pull({ name, ...flags }, context)))
+    .action(async (name: string, flags: Folders & { force: boolean }) => finish(await (await import('./pull.ts')).pull({ name, ...flags }, context)))
 
   addImportOptions(model.command('import').argument('<path>', 'an ONNX file, a TensorFlow.js model.json or its folder, or a Keras .h5 file', context.resolve), context)
     .description('make a model directory of a model file')
-    .action(async (path: string, flags: ImportFlags) => finish(await importFile({ path, ...toImportOptions(flags) }, context)))
+    .action(async (path: string, flags: ImportFlags) => finish(await (await import('./import.ts')).importFile({ path, ...toImportOptions(flags) }, context)))
 
   model.command('verify').argument('<name>', 'a model in the folder of models')
     .description('check every file of a model against its manifest')
     .addOption(modelsDirOption(context))
-    .action(async (name: string, flags: Folders) => finish(await verify({ name, ...flags }, context)))
+    .action(async (name: string, flags: Folders) => finish(await (await import('./verify.ts')).verify({ name, ...flags }, context)))
 
   return program
 }

@@ -32,6 +32,8 @@ function createBar (name: string, terminal: WriteStream, now: () => number): Pro
     hideCursor: true,
     gracefulExit: false,
     forceRedraw: true,
+    // The bar fits in its line by itself, and what is said above it may need two.
+    linewrap: null,
     format: (_options, { value, total }) => barLine({ name, received: value, total, reading, columns: terminal.columns })
   })
 

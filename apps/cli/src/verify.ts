@@ -19,5 +19,5 @@ async function assertListed (name: string, modelsDir: string): Promise<void> {
   const names = (await listModels(modelsDir)).map(listed => listed.name)
   if (names.includes(name)) return
   const [near] = nearNames(name, names)
-  throw new ModelError(`no model "${name}" in ${modelsDir}${near === undefined ? '' : `: did you mean "${near}"?`} There is ${names.join(', ') || 'none'}`)
+  throw new ModelError(`no model "${name}" in ${modelsDir}${near === undefined ? '.' : `: did you mean "${near}"?`} There is ${names.join(', ') || 'none'}.`)
 }

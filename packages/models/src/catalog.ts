@@ -59,7 +59,7 @@ export function findEntry (catalog: readonly CatalogEntry[], name: string): Cata
   if (entry !== undefined) return entry
   const names = catalog.map(({ name }) => name)
   const [near] = nearNames(name, names)
-  throw new ModelError(`the catalog has no model "${name}"${near === undefined ? '' : `: did you mean "${near}"?`} It has ${names.join(', ')}`)
+  throw new ModelError(`the catalog has no model "${name}"${near === undefined ? '.' : `: did you mean "${near}"?`} It has ${names.join(', ')}`)
 }
 
 /** Under which name a file of an entry is kept. */

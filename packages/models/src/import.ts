@@ -47,7 +47,7 @@ export async function importModel (options: ImportOptions): Promise<Imported> {
   await assertReplaceable(name, { modelsDir, force })
   const labels = options.labels === undefined ? undefined : { path: options.labels, list: await readLabelList(options.labels) }
   const inspected = await inspect(path, options)
-  const description = describe(inspected, { source: `imported from ${basename(path)}`, ...options, name }, labels)
+  const description = describe(inspected, { source: `imported from ${basename(options.path)}`, ...options, name }, labels)
   const model = await installModel(inspected.artifacts, description, { modelsDir, force, signal })
   return { model, assumed: description.assumed, notes: inspected.notes }
 }
@@ -67,13 +67,20 @@ function nameOf (path: string): string {
   return file.toLowerCase().replaceAll(' ', '-')
 }
 
-async function inspect (path: string, { format = formatOf(path) }: ImportOptions): Promise<Inspected> {
+async function inspect (path: string, { format = formatOf(path), architecture }: ImportOptions): Promise<Inspected> {
   switch (format) {
     case 'onnx': return await inspectOnnx(path)
     case 'tfjs-layers':
-    case 'tfjs-graph': return await inspectTfjs(path)
-    case 'keras-h5': throw new ModelError(`${path}: Keras files can't be read yet: convert it to ONNX or TensorFlow.js first`)
+    case 'tfjs-graph': return await inspectTfjsModel(path)
+    // Imported only here: the HDF5 library is megabytes of WebAssembly.
+    case 'keras-h5': return await (await import('./inspect-keras.ts')).inspectKeras(path, architecture)
   }
+}
+
+async function inspectTfjsModel (path: string): Promise<Inspected> {
+  const inspected = await inspectTfjs(path)
+  const isLayers = inspected.artifacts.some(({ format }) => format === 'tfjs-layers')
+  return isLayers ? await (await import('./inspect-keras.ts')).withOnnx(inspected, path) : inspected
 }
 
 /** A model.json says itself which of the two it is. */
