@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { stripVTControlCharacters } from 'node:util'
 import { formatBytes, formatSeconds, formatTable } from '../src/format.ts'
 import { createMeter } from '../src/meter.ts'
 import { createProgress, type Output } from '../src/progress.ts'
@@ -57,4 +58,27 @@ test('in a log there is a plain line every few seconds, not one for each piece',
     'small:  60 %  600.0 kB of 1.0 MB, 100.0 kB/s, 4 s left',
     'small:  90 %  900.0 kB of 1.0 MB, 100.0 kB/s, 1 s left'
   ])
+})
+
+/** The lines as a terminal shows them: what was cleared or overwritten is gone from each. */
+function shown (written: string): string[] {
+  return written.split('\n').flatMap(line => line.split('\r')).map(line => stripVTControlCharacters(line)).filter(line => line !== '')
+}
+
+test('on a terminal there is a bar that fits in its line, however narrow, and lines can be said above it', () => {
+  for (const columns of [100, 60, 30]) {
+    const { output, now, advance, written } = bench({ isTTY: true, columns })
+    const progress = createProgress('small', output, now)
+    progress.update(0, 1_000_000)
+    advance(1_000)
+    progress.update(250_000, 1_000_000)
+    progress.say('the server answers 503')
+    advance(1_000)
+    progress.update(500_000, 1_000_000)
+    progress.stop()
+    const lines = shown(written())
+    assert.ok(lines.includes('the server answers 503'))
+    assert.ok(lines.every(line => line.length < columns), lines.join('\n'))
+    assert.match(lines.at(-1) ?? '', columns === 100 ? /^small \[={12} {12}\] {2}50 % {2}500\.0 kB of 1\.0 MB, 250\.0 kB\/s, 2 s left$/ : / 50 % {2}500\.0 kB of/)
+  }
 })

@@ -90,6 +90,6 @@ function formatOf (path: string): SourceFormat {
     case '.json': return 'tfjs-layers'
     case '.h5':
     case '.hdf5': return 'keras-h5'
-    default: throw new ModelError(`${path}: can't tell by its ending what it is: ONNX is .onnx, TensorFlow.js .json, Keras .h5`)
+    default: throw new ModelError(`${path}: can't tell by its ending what it is: ONNX is .onnx, TensorFlow.js .json, Keras .h5 (save a .keras file as .h5 first)`)
   }
 }

@@ -72,8 +72,9 @@ async function writeFiles (dir: string, files: PlannedFile[]): Promise<Artifact[
   return listed
 }
 
-/** A model file may name others; none of them may lie outside the model's directory. */
+/** A model file may name others; none of them may lie outside the model's directory or be one that is written here. */
 function within (dir: string, path: string): string {
+  if (path === 'manifest.json' || path === 'labels.txt') throw new ModelError(`a file of the model is called "${path}", as one that every model directory has: rename it, there and in the model`)
   if (path.split('/').some(part => part === '' || part.startsWith('.'))) throw new ModelError(`a file of the model is called "${path}": only files beside the model or below it, not hidden ones, can be imported`)
   return join(dir, path)
 }

@@ -60,12 +60,12 @@ async function findPresent ({ name, version }: CatalogEntry, modelsDir: string):
   }
 }
 
-/** The files once as downloads, and once more in the model that is made of them. */
+/** The files once as downloads, and up to twice in the model: what is converted becomes two artifacts. */
 async function assertRoom (files: CatalogFile[], dir: string): Promise<void> {
   const { bavail, bsize } = await statfs(dir)
   const [free, total] = [bavail * bsize, totalOf(files)]
-  const needed = 2 * total - await receivedOf(files, dir)
-  if (needed > free) throw new DownloadError(`${dir}: ${needed} bytes are needed, but the disk has only ${free} left: make room, or choose another folder with --models-dir`)
+  const needed = 3 * total - await receivedOf(files, dir)
+  if (needed > free) throw new DownloadError(`${dir}: ${Math.ceil(needed / 1e6)} MB are needed, but the disk has only ${Math.floor(free / 1e6)} MB left: make room, or choose another folder with --models-dir`)
 }
 
 /** Several at a time; the first failure ends the others. */

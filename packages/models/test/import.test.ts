@@ -121,6 +121,8 @@ test('files in which an ONNX graph keeps its weights come along; one that is mis
 
   writeOnnxFile(join(from, 'escapes.onnx'), { external: '../secret' })
   await assert.rejects(importFrom('escapes.onnx'), fails(/a file of the model is called "\.\.\/secret"/))
+  writeOnnxFile(join(from, 'clashes.onnx'), { external: 'labels.txt' })
+  await assert.rejects(importFrom('clashes.onnx'), fails(/a file of the model is called "labels\.txt", as one that every model directory has/))
   assert.deepEqual((await listModels(modelsDir)).map(({ name }) => name), ['small'])
 })
 

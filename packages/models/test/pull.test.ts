@@ -267,6 +267,6 @@ test('a model that is there and whole is not pulled again; a damaged or older on
 test('a disk without room is an error before anything is asked for', async t => {
   const { server, entry, options } = await bench(t)
   const huge = { ...entry, files: entry.files.map(file => ({ ...file, bytes: 10 ** 15 })) }
-  await assert.rejects(pullModel(huge, options), { code: 'DOWNLOAD', message: /4000000000000000 bytes are needed, but the disk has only \d+ left/ })
+  await assert.rejects(pullModel(huge, options), { code: 'DOWNLOAD', message: /6000000000 MB are needed, but the disk has only \d+ MB left/ })
   assert.equal(server.requests.length, 0)
 })
