@@ -1,0 +1,15 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { before, test } from 'node:test'
+import { newNaming, oldNaming, resnet50 } from '../src/keras/architectures/resnet50.ts'
+import { efficientnetb0, imageNetDeviations } from '../src/keras/architectures/efficientnetb0.ts'
+import { mobilenetv2 } from '../src/keras/architectures/mobilenetv2.ts'
+import { type Network } from '../src/keras/network.ts'
+import { readKerasH5 } from '../src/keras/read-h5.ts'
+import { type KerasLayer } from '../src/keras/topology.ts'
+import { weightKinds } from '../src/keras/weights.ts'
+import { createTensor, fillLayers, temporaryFolder, writeH5, type H5Tensor } from './keras/files.ts'
+import { createRandom, randomImages, randomWeights } from './keras/random.ts'
+import { best, largestDifference, probabilities, runOnnx, runTfjs, useWasm } from './keras/run.ts'
+
+before(useWasm)
