@@ -82,8 +82,7 @@ def save_legacy(model, path):
 
 whole = {"model": lambda model, path: model.save(path)}
 legacy = {**whole, "legacy-weights": save_legacy}
-# Keras 2 has these only since 2.13, under names that are not Keras 3's.
-every = {**legacy, "weights": lambda model, path: model.save_weights(path)} if version == 3 else legacy
+every = {**legacy, "weights": lambda model, path: model.save_weights(path)}
 
 
 def old_resnet(model):
@@ -143,6 +142,7 @@ def zoo():
     b = layers.Conv2D(12, 3, dilation_rate=2, padding="same", activation="hard_swish" if version == 3 else "softplus")(x)
     c = layers.DepthwiseConv2D(3, depth_multiplier=2, strides=2, padding="same", activation="silu")(x)
     c = layers.Conv2D(12, 1, activation="selu")(c)
+    c = layers.DepthwiseConv2D(3, dilation_rate=2, padding="same")(c)
     x = layers.Concatenate()([layers.ReLU(max_value=0.8, negative_slope=0.1, threshold=0.2)(a), layers.ELU(alpha=0.7)(b)])
     x = layers.AveragePooling2D(3, strides=2, padding="same")(x)
     x = layers.Concatenate(axis=-1)([x, c])

@@ -18,7 +18,12 @@ export function createRandom (seed: number): Random {
 /** Weights such that what goes in with a spread of about 1 comes out so: He's for a kernel, anything but 0 and 1 for normalization. */
 export function randomWeights (random: Random, { kind, shape }: { kind: string, shape: readonly number[] }): Float32Array {
   const size = shape.reduce((product, length) => product * length, 1)
-  const between = (low: number, high: number) => Float32Array.from({ length: size }, () => low + (high - low) * random())
+  const values = new Float32Array(size)
+  const between = (low: number, high: number) => {
+    // Float32Array.from would take ten times as long, and ResNet50 has 25 million weights.
+    for (let i = 0; i < size; i++) values[i] = low + (high - low) * random()
+    return values
+  }
   if (/variance|gamma/.test(kind)) return between(0.5, 1.5)
   if (/beta|mean|bias/.test(kind)) return between(-0.5, 0.5)
   // A channel of a depthwise convolution reads its window only, whatever the number of channels.
