@@ -1,9 +1,7 @@
-const floatBytes = Float32Array.BYTES_PER_ELEMENT
+import { endianness } from 'node:os'
 
 /** Little-endian, as ONNX and TensorFlow.js keep numbers in files. */
 export function bytesOf (data: Float32Array): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(data.length * floatBytes)
-  const view = new DataView(bytes.buffer)
-  data.forEach((value, i) => view.setFloat32(i * floatBytes, value, true))
-  return bytes
+  const bytes = Buffer.from(new Float32Array(data).buffer)
+  return endianness() === 'LE' ? bytes : bytes.swap32()
 }

@@ -36,8 +36,7 @@ export type Operation =
   | { kind: 'leakyRelu', slope: number }
   /** x where it is over the threshold, else 0. */
   | { kind: 'thresholdedRelu', threshold: number }
-  | { kind: 'elu', alpha: number }
-  | { kind: 'elementwise', function: 'sigmoid' | 'tanh' | 'swish' | 'selu' | 'softplus' | 'softsign' }
+  | { kind: 'elementwise', function: 'elu' | 'sigmoid' | 'tanh' | 'swish' | 'selu' | 'softplus' | 'softsign' }
   /** Over the last axis. */
   | { kind: 'softmax' }
   /** One value a channel; the shape says whether [1, 1, channels] or [channels]. */

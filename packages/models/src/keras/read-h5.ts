@@ -6,7 +6,7 @@ import { groupAt, listedTensors, namesAttribute, textAttribute, withH5, type Gro
 import { architectureNames, type ArchitectureName, type Network } from './network.ts'
 import { describeLayer } from './options.ts'
 import { readTopology, type KerasLayer } from './topology.ts'
-import { byName, inOrder, weightKinds, type StoredTensor } from './weights.ts'
+import { byName, inOrder, weightKinds, type StoredTensor, type Weights } from './weights.ts'
 import { fitLegacyWeights, fitWeights } from './weights-alone.ts'
 
 /**
@@ -37,7 +37,7 @@ function readWholeModel (root: Group, config: string): Network {
   const topology = readTopology(parseConfig(config))
   return buildNetwork({
     topology,
-    weights: new Map(topology.layers.map(layer => [layer.name, weightsOf(layer, group)])),
+    weights: weightsIn(group, topology.layers),
     kerasVersion: majorVersion(textAttribute(root, 'keras_version')),
     architecture: recognize(topology.layers)
   })
@@ -51,12 +51,22 @@ function parseConfig (text: string): unknown {
   }
 }
 
-/** The outermost model's layers have a group each, with the weights in order. In the group of a nested model are those of all its layers. */
-function weightsOf (layer: KerasLayer, models: Group): readonly StoredTensor[] {
-  if (weightKinds(layer).length === 0) return []
-  const [outermost = ''] = layer.path
-  const group = groupAt(models, outermost)
-  if (group === undefined) throw new ModelError(`${describeLayer(layer)}: the file has no group "model_weights/${outermost}" with its weights`)
-  const tensors = listedTensors(group)
-  return layer.path.length === 1 ? inOrder(layer, tensors) : byName(layer, tensors)
+/** Each layer of the outermost model has a group, with its weights in order; that of a nested model has the weights of all its layers. */
+function weightsIn (models: Group, layers: readonly KerasLayer[]): Weights {
+  const weighted = layers.filter(layer => weightKinds(layer).length > 0)
+  const tensors = new Map([...new Set(weighted.map(outermost))].map(name => [name, tensorsOf(models, name)]))
+  return new Map(weighted.map(layer => {
+    const own = tensors.get(outermost(layer))
+    if (own === undefined) throw new ModelError(`${describeLayer(layer)}: the file has no group "model_weights/${outermost(layer)}" with its weights`)
+    return [layer.name, layer.path.length === 1 ? inOrder(layer, own) : byName(layer, own)]
+  }))
+}
+
+function outermost ({ path }: KerasLayer): string {
+  return path[0] ?? ''
+}
+
+function tensorsOf (models: Group, name: string): StoredTensor[] | undefined {
+  const group = groupAt(models, name)
+  return group === undefined ? undefined : listedTensors(group)
 }

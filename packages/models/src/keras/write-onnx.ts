@@ -1,6 +1,5 @@
 import { createGraph, float, int, ints, type Graph } from './onnx-graph.ts'
 import { channelsOf, dilatedSize, imageShape, windowPadding, type Layer, type LayerOf, type Network, type Padding, type Pair, type Shape } from './network.ts'
-import { transpose } from './transpose.ts'
 
 /**
  * An ONNX model of a network: float32 [batch, 3, height, width] to [batch, classes], for any batch. Images are NCHW inside it
@@ -32,7 +31,6 @@ function writeLayer (graph: Graph, layer: Layer, input: Layer): void {
     case 'relu': return layer.max === Infinity ? node('Relu') : writeClip(graph, layer)
     case 'leakyRelu': return node('LeakyRelu', { alpha: float(layer.slope) })
     case 'thresholdedRelu': return node('ThresholdedRelu', { alpha: float(layer.threshold) })
-    case 'elu': return node('Elu', { alpha: float(layer.alpha) })
     case 'elementwise': return layer.function === 'swish' ? writeSwish(graph, layer) : node(operators[layer.function])
     case 'softmax': return node('Softmax', { axis: int(axisOf(layer.shape, layer.shape.length - 1)) })
     case 'globalPool': return writeGlobalPool(graph, layer)
@@ -43,20 +41,31 @@ function writeLayer (graph: Graph, layer: Layer, input: Layer): void {
   }
 }
 
-const operators = { sigmoid: 'Sigmoid', tanh: 'Tanh', selu: 'Selu', softplus: 'Softplus', softsign: 'Softsign' } as const
+const operators = { elu: 'Elu', sigmoid: 'Sigmoid', tanh: 'Tanh', selu: 'Selu', softplus: 'Softplus', softsign: 'Softsign' } as const
 
 function writeConv (graph: Graph, layer: LayerOf<'conv'>, input: Layer): void {
   const { name, kernelSize, strides, dilation, groups, bias } = layer
   const filters = channelsOf(layer.shape)
-  const shape = [...kernelSize, channelsOf(input.shape) / groups, filters]
-  // [height, width, in, out] becomes [out, in, height, width].
-  const kernel = transpose(layer.kernel, shape, [3, 2, 0, 1])
+  const channels = channelsOf(input.shape) / groups
+  const kernel = graph.floats(`${name}:kernel`, [filters, channels, ...kernelSize], channelsFirst(layer.kernel, { channels, filters }))
   graph.node({
     op: 'Conv',
-    inputs: [...layer.inputs, graph.floats(`${name}:kernel`, [filters, channelsOf(input.shape) / groups, ...kernelSize], kernel), graph.floats(`${name}:bias`, [filters], bias)],
+    inputs: [...layer.inputs, kernel, graph.floats(`${name}:bias`, [filters], bias)],
     output: name,
     attributes: { kernel_shape: ints(kernelSize), strides: ints(strides), dilations: ints(dilation), group: int(groups), pads: ints(padsOf(layer, input, dilation)) }
   })
+}
+
+/** [height, width, channels, filters] as [filters, channels, height, width]. */
+function channelsFirst (kernel: Float32Array, { channels, filters }: { channels: number, filters: number }): Float32Array {
+  const taps = kernel.length / channels / filters
+  const result = new Float32Array(kernel.length)
+  for (let tap = 0, from = 0; tap < taps; tap++) {
+    for (let channel = 0; channel < channels; channel++) {
+      for (let filter = 0; filter < filters; filter++) result[(filter * channels + channel) * taps + tap] = kernel[from++] ?? 0
+    }
+  }
+  return result
 }
 
 function writePool (graph: Graph, layer: LayerOf<'pool'>, input: Layer): void {

@@ -1,4 +1,4 @@
-import { channelsOf, type Layer, type LayerOf, type Network, type Shape } from './network.ts'
+import { channelsOf, dilatedSize, type Layer, type LayerOf, type Network, type Pair, type Shape } from './network.ts'
 import { bytesOf } from './bytes.ts'
 
 /** A layer of TensorFlow.js, with its weights by the names that it has for them. */
@@ -84,7 +84,6 @@ function toTfjs (layer: Fused, input: Layer): TfjsLayer[] {
     case 'relu': return [{ className: 'ReLU', config: { max_value: layer.max === Infinity ? null : layer.max } }]
     case 'leakyRelu': return [{ className: 'LeakyReLU', config: { alpha: layer.slope } }]
     case 'thresholdedRelu': return [{ className: 'ThresholdedReLU', config: { theta: layer.threshold } }]
-    case 'elu': return [{ className: 'ELU', config: { alpha: layer.alpha } }]
     case 'elementwise': return [{ className: 'Activation', config: { activation: layer.function } }]
     case 'softmax': return [{ className: 'Softmax', config: { axis: -1 } }]
     case 'globalPool': return globalPool(layer)
@@ -100,11 +99,24 @@ function convolution (layer: LayerOf<'conv'>, channels: number, activation: stri
   const config = { kernel_size: kernelSize, strides: layer.strides, dilation_rate: layer.dilation, padding: layer.padding, data_format: 'channels_last', activation }
   if (groups === channels && groups > 1) {
     const multiplier = bias.length / channels
-    const weights = { depthwise_kernel: { shape: [...kernelSize, channels, multiplier], data }, bias: vector(bias) }
-    return { className: 'DepthwiseConv2D', config: { ...config, depth_multiplier: multiplier }, weights }
+    const spread = undilated(layer)
+    const weights = { depthwise_kernel: { shape: [...spread.size, channels, multiplier], data: spread.kernel }, bias: vector(bias) }
+    return { className: 'DepthwiseConv2D', config: { ...config, kernel_size: spread.size, dilation_rate: [1, 1], depth_multiplier: multiplier }, weights }
   }
   const kernel = { shape: [...kernelSize, channels, bias.length], data: groups === 1 ? data : ungrouped(layer, channels) }
   return { className: 'Conv2D', config: { ...config, filters: bias.length }, weights: { kernel, bias: vector(bias) } }
+}
+
+/** TensorFlow.js' DepthwiseConv2D forgets its dilation: the same as a larger kernel that is 0 between the taps. */
+function undilated ({ kernel, kernelSize: [height, width], dilation: [down, across] }: LayerOf<'conv'>): { size: Pair, kernel: Float32Array } {
+  const size: Pair = [dilatedSize(height, down), dilatedSize(width, across)]
+  const filters = kernel.length / height / width
+  const spread = new Float32Array(size[0] * size[1] * filters)
+  for (let tap = 0; tap < height * width; tap++) {
+    const [row, column] = [Math.floor(tap / width) * down, tap % width * across]
+    spread.set(kernel.subarray(tap * filters, (tap + 1) * filters), (row * size[1] + column) * filters)
+  }
+  return { size, kernel: spread }
 }
 
 /** TensorFlow.js has no groups: the same as one convolution whose kernel is 0 for the channels of the other groups. */

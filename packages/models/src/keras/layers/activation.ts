@@ -42,8 +42,15 @@ export function thresholdedRelu (build: Build): Layer {
   return addSimple(build, onlyInput(build), { kind: 'thresholdedRelu', threshold: build.options.number('theta', 1) })
 }
 
+/** x, or alpha · (eˣ − 1) below 0. TensorFlow.js knows only an alpha of 1: the others are alpha · elu + (1 − alpha) · relu. */
 export function elu (build: Build): Layer {
-  return addSimple(build, onlyInput(build), { kind: 'elu', alpha: build.options.number('alpha', 1) })
+  const input = onlyInput(build)
+  const alpha = build.options.number('alpha', 1)
+  const plain = addSimple(build, input, { kind: 'elementwise', function: 'elu' })
+  if (alpha === 1) return plain
+  const below = addAffine(build, plain, { scale: alpha, offset: 0 })
+  const above = addAffine(build, addSimple(build, input, { kind: 'relu', max: Infinity }), { scale: 1 - alpha, offset: 0 })
+  return build.add({ operation: { kind: 'add' }, inputs: [below, above], shape: input.shape })
 }
 
 export function softmax (build: Build): Layer {
@@ -72,7 +79,7 @@ const simpleFunctions: ReadonlyMap<string, Operation> = new Map<string, Operatio
   ['relu', { kind: 'relu', max: Infinity }],
   ['relu6', { kind: 'relu', max: 6 }],
   ['leakyrelu', { kind: 'leakyRelu', slope: 0.2 }],
-  ['elu', { kind: 'elu', alpha: 1 }],
+  ['elu', { kind: 'elementwise', function: 'elu' }],
   ['softmax', { kind: 'softmax' }],
   ['sigmoid', { kind: 'elementwise', function: 'sigmoid' }],
   ['tanh', { kind: 'elementwise', function: 'tanh' }],

@@ -43,7 +43,7 @@ function addDepthwise (build: Build, { hasBias }: { hasBias: boolean }): Layer {
   const input = onlyInput(build)
   const [, , channels] = imageShape(input)
   const { kernelSize } = windowOf(build)
-  const kernel = build.weight('depthwise_kernel', [...kernelSize, channels, build.options.number('depth_multiplier', 1)])
+  const kernel = build.weight('depthwise_kernel', [...kernelSize, channels, multiplierOf(build)])
   // [height, width, channels, multiplier] has the elements of [height, width, 1, channels · multiplier] in the same order.
   const filters = channels * channelsOf(kernel.shape)
   return addConv(build, input, { kernel: kernel.data, filters, groups: channels, bias: hasBias ? undefined : new Float32Array(filters) })
@@ -81,6 +81,11 @@ function convolvedSize ({ layer }: Build, input: Layer, { kernelSize, strides, d
 /** Undefined where the kernel alone says it: a built-in architecture serves any width of the network. */
 function filtersOf ({ options }: Build, field: 'filters' | 'units' = 'filters'): number | undefined {
   return options.get(field) === undefined ? undefined : options.number(field, 0)
+}
+
+/** TensorFlow.js leaves it out when it saves a SeparableConv2D. */
+function multiplierOf ({ options }: Build): number | undefined {
+  return options.get('depth_multiplier') === undefined ? undefined : options.number('depth_multiplier', 1)
 }
 
 function biasOf ({ options, weight }: Build, filters: number): Float32Array {
