@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { presetNames, type PresetName, type Preprocessing } from '@streamsight/models/preprocessing'
+import { presetNames, presets, type PresetName, type Preprocessing } from '@streamsight/models/preprocessing'
 import type { ImportOptions } from '@streamsight/models/import'
 import type { Context, ExitCode } from './context.ts'
 
@@ -36,6 +36,7 @@ export function createProgram (context: Context, finish: (code: ExitCode) => voi
 
   addImportOptions(model.command('import').argument('<path>', 'an ONNX file, a TensorFlow.js model.json or its folder, or a Keras .h5 file', context.resolve), context)
     .description('make a model directory of a model file')
+    .addHelpText('after', presetHelp)
     .action(async (path: string, flags: ImportFlags) => finish(await (await import('./import.ts')).importFile({ path, ...toImportOptions(flags) }, context)))
 
   model.command('verify').argument('<name>', 'a model in the folder of models')
@@ -44,6 +45,16 @@ export function createProgram (context: Context, finish: (code: ExitCode) => voi
     .action(async (name: string, flags: Folders) => finish(await (await import('./verify.ts')).verify({ name, ...flags }, context)))
 
   return program
+}
+
+/** The presets as they are, so that nobody has to look them up elsewhere. */
+function presetHelp (): string {
+  const lines = presetNames.map(name => {
+    const { channels, fit, cropFraction, kernel, scale, mean, std } = presets[name]
+    const factor = scale === 1 ? '1' : `1/${Number((1 / scale).toFixed(1))}`
+    return `  ${name.padEnd(12)} ${channels}, scale ${factor}, mean ${mean.join(',')}, std ${std.join(',')}; ${fit}${fit === 'cover' ? ` ${cropFraction}` : ''}, ${kernel}`
+  })
+  return `\nPresets; an input is (pixel * scale - mean) / std, with pixel in 0-255:\n${lines.join('\n')}`
 }
 
 function modelsDirOption ({ env, resolve }: Context): Option {

@@ -44,6 +44,13 @@ test('without a command the help is shown, with all commands and examples', asyn
   assert.equal(complaint, '')
 })
 
+test('the help of import says what each preset does', async t => {
+  const { code, output } = await runCommand(t, ['import', '--help'])
+  assert.equal(code, 0)
+  assert.match(output, /^ {2}keras-caffe +BGR, scale 1, mean 103\.939,116\.779,123\.68, std 1,1,1; fill, nearest$/m)
+  assert.match(output, /^ {2}imagenet +RGB, scale 1\/255, mean 0\.485,0\.456,0\.406, std 0\.229,0\.224,0\.225; cover 0\.875, linear$/m)
+})
+
 test('a slip of the pen is an error with the likely word, on stderr and with code 1', async t => {
   const cases: Array<[string[], RegExp]> = [
     [['lst'], /unknown command 'lst'\n\(Did you mean list\?\)/],
