@@ -9,7 +9,7 @@ type After = Pick<TestContext, 'after'>
 /** What a download server may do instead of answering properly. Offsets count from the start of what it sends. */
 export type Fault =
   | { kind: 'status', status: number, headers?: Record<string, string> }
-  /** The connection breaks. */
+  /** The connection closes. Not by a reset, which takes bytes with it that are on their way: nobody could say how many arrived. */
   | { kind: 'cut', after: number }
   /** Nothing more comes, but the connection stays. */
   | { kind: 'stall', after: number }
@@ -49,7 +49,7 @@ function answer (response: ServerResponse, { body, asked, fault, traits }: Answe
     ...(start > 0 ? { 'content-range': `bytes ${start}-${body.length - 1}/${body.length}` } : {}),
     ...(fault?.kind === 'chunked' ? {} : { 'content-length': sent.length })
   })
-  if (fault?.kind === 'cut') response.write(sent.subarray(0, fault.after), () => response.socket?.destroy())
+  if (fault?.kind === 'cut' && fault.after < sent.length) response.write(sent.subarray(0, fault.after), () => response.socket?.end())
   else if (fault?.kind === 'stall') response.write(sent.subarray(0, fault.after))
   else response.end(sent)
 }
