@@ -1,2 +1,3 @@
 export * from './manifest.ts'
 export * from './store.ts'
+export * from './verify.ts'

@@ -1,20 +1,13 @@
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { firstFault, modelNamePattern, preprocessingFields, relativePathPattern, Sha256 } from './schema.ts'
 
-const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
-const RelativePath = Type.String({ pattern: '^[^/\\\\.][^/\\\\]*(/[^/\\\\.][^/\\\\]*)*$', description: 'Within the model’s directory: no part of it begins with a dot' })
-const PerChannel = Type.Array(Type.Number(), { minItems: 3, maxItems: 3 })
+const RelativePath = Type.String({ pattern: relativePathPattern, description: 'Within the model’s directory' })
 
 const Input = Type.Object({
   width: Type.Integer({ minimum: 1 }),
   height: Type.Integer({ minimum: 1 }),
-  channels: Type.Union([Type.Literal('RGB'), Type.Literal('BGR')], { description: 'Order of the planes; mean and std are given in it' }),
-  fit: Type.Union([Type.Literal('fill'), Type.Literal('cover')], { description: 'fill stretches; cover scales the short side and crops the centre' }),
-  cropFraction: Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'Share of the scaled short side that is kept: 224 of 256 is 0.875' }),
-  kernel: Type.Union([Type.Literal('nearest'), Type.Literal('linear'), Type.Literal('cubic'), Type.Literal('lanczos3')]),
-  scale: Type.Number({ description: 'A channel’s input is (pixel · scale − mean) ÷ std, with pixel in 0–255' }),
-  mean: PerChannel,
-  std: Type.Array(Type.Number({ exclusiveMinimum: 0 }), { minItems: 3, maxItems: 3 })
+  ...preprocessingFields
 }, { additionalProperties: false })
 
 const Artifact = Type.Object({
@@ -29,7 +22,7 @@ const Artifact = Type.Object({
 }, { additionalProperties: false })
 
 const Manifest = Type.Object({
-  name: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]*$', description: 'Also the name of the directory' }),
+  name: Type.String({ pattern: modelNamePattern.source, description: 'Also the name of the directory' }),
   version: Type.String({ minLength: 1 }),
   license: Type.String(),
   source: Type.String({ description: 'Where the weights come from' }),
@@ -62,14 +55,5 @@ export function parseManifest (text: string, file: string): Manifest {
     throw new ModelError(`${file}: not JSON: ${(error as Error).message}`)
   }
   if (schema.Check(value)) return value
-  throw new ModelError(`${file}: ${firstFault(value)}`)
-}
-
-function firstFault (value: unknown): string {
-  const errors = schema.Errors(value)
-  const [first] = errors
-  const field = `field "${first?.instancePath.slice(1).replaceAll('/', '.') || '(top)'}"`
-  const allowed = errors.flatMap(error => error.keyword === 'const' && error.instancePath === first?.instancePath ? [error.params.allowedValue] : [])
-  if (allowed.length > 0) return `${field} must be ${allowed.join(' or ')}`
-  return `${field} ${first?.keyword === 'boolean' ? 'is not one that a manifest has' : first?.message ?? 'is not valid'}`
+  throw new ModelError(`${file}: ${firstFault(schema.Errors(value), 'manifest')}`)
 }
