@@ -195,7 +195,7 @@ test('HTTPS goes through the proxy that HTTPS_PROXY names, and a certificate tha
 })
 
 test('npm run model passes arguments and exit code through, and prints nothing of the build', t => {
-  const run = (...args: string[]) => spawnSync(process.execPath, ['scripts/model.js', ...args], { cwd: root, encoding: 'utf8', env: { PATH: process.env['PATH'] ?? '', HOME: temporaryFolder(t) } })
+  const run = (...args: string[]) => spawnSync(process.execPath, ['scripts/launch.js', 'apps/cli/dist/main.js', 'model', ...args], { cwd: root, encoding: 'utf8', env: { PATH: process.env['PATH'] ?? '', HOME: temporaryFolder(t) } })
   const good = run('verify', 'everyday')
   assert.equal(good.status, 0, good.stderr)
   assert.match(good.stdout, /^ok {6}manifest\.json/)
