@@ -118,6 +118,18 @@ def transfer():
     ])
 
 
+def tutorial():
+    """As TensorFlow's own tutorial on transfer learning has it: the preprocessing is in the model, as operators."""
+    base = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(96, 96, 3), alpha=0.5)
+    inputs = layers.Input((96, 96, 3))
+    x = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.2)])(inputs)
+    x = keras.applications.mobilenet_v2.preprocess_input(x)
+    x = base(x, training=False)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dropout(0.2)(x)
+    return keras.Model(inputs, layers.Dense(5)(x))
+
+
 def small():
     return keras.Sequential([
         layers.Input((32, 32, 3)),
@@ -179,6 +191,10 @@ def save_others():
         inputs = images(size, 0, 1) if size else images(32, 0, 255)[:, :25, :30, :].copy()
         randomize(model, inputs)
         save(name, model, inputs, whole)
+    model = tutorial()
+    inputs = images(96, 0, 255)
+    randomize(model, inputs)
+    save("tutorial", model, inputs, whole)
     base, model = transfer()
     inputs = images(96, 0, 255)
     randomize(model, inputs)

@@ -131,6 +131,31 @@ for (const [name, layer, formula, version] of formulas) {
   })
 }
 
+/** x / 2 − 1, times 3, plus 0.5: what `preprocess_input` and operators between layers become. */
+const operators: Record<string, Array<[config: object, inbound: (from: string, operand: number) => unknown]>> = {
+  'Keras 2': ['math.truediv', 'math.subtract', 'math.multiply', '__operators__.add'].map(name => [{ class_name: 'TFOpLambda', config: { function: name } }, (from, operand) => [from, 0, 0, { y: operand, name: null }]]),
+  'Keras 3': ['TrueDivide', 'Subtract', 'Multiply', 'Add'].map(name => [{ class_name: name, config: {} }, (from, operand) => ({ args: [{ class_name: '__keras_tensor__', config: { keras_history: [from, 0, 0] } }, operand], kwargs: {} })])
+}
+
+for (const [version, steps] of Object.entries(operators)) {
+  test(`operators with a number, as ${version} writes them`, async t => {
+    const chain = steps.map(([layer, inbound], i) => ({ ...layer, name: `step${i + 1}`, inbound_nodes: [inbound(`step${i}`, [2, 1, 3, 0.5][i] ?? 0)] }))
+    const after = (name: string, from: string, layer: object) => ({ name, inbound_nodes: [[[from, 0, 0, {}]]], ...layer })
+    const layers = [
+      { name: 'step0', class_name: 'InputLayer', config: { batch_input_shape: [null, 2, 3, 3] }, inbound_nodes: [] },
+      ...chain,
+      after('flatten', 'step4', { class_name: 'Flatten', config: {} }),
+      after('scores', 'flatten', { class_name: 'Dense', config: { units: 18, use_bias: false } })
+    ]
+    const identity = Float32Array.from({ length: 18 * 18 }, (_, i) => i % 19 === 0 ? 1 : 0)
+    const config = { class_name: 'Functional', config: { name: 'operators', layers, input_layers: [['step0', 0, 0]], output_layers: [['scores', 0, 0]] } }
+    const network = await readKerasH5(await saveModel(temporaryFolder(t), { config, layers: new Map([['scores', [{ name: 'scores/kernel', shape: [18, 18], data: identity }]]]) }))
+    assert.deepEqual(network.layers.map(({ kind }) => kind), ['input', 'affine', 'reshape', 'dense'])
+    const expected = small.data.map(x => (x / 2 - 1) * 3 + 0.5)
+    for (const run of [runTfjs, runOnnx]) assert.ok(largestDifference(await run(network, small), expected) <= 1e-5, run.name)
+  })
+}
+
 test('Normalization with its statistics among the weights', async t => {
   const tensors = [['mean', 0.5, 1, 1.5], ['variance', 4, 9, 0]].map(([name, ...values]) => ({ name: `probed/${name}:0`, shape: [3], data: Float32Array.from(values.map(Number)) }))
   const answer = await answerOf(t, { layer: { class_name: 'Normalization', config: { axis: -1 } }, images: { ...steep, data: steep.data.map((x, i) => i % 3 === 2 ? 1.5 : x) }, values: 18, tensors: [...tensors, { name: 'probed/count:0', shape: [], data: Float32Array.of(7) }] })

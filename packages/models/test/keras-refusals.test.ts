@@ -39,6 +39,8 @@ const cases: Array<[name: string, model: unknown, own: H5Tensor[], message: RegE
   ['normalization over another axis', probe('BatchNormalization', { axis: 1, scale: false, center: false }), [...kernel([3]), ...kernel([3], 'own/second:0')], /"axis" is 1: only the last axis/],
   ['normalization the other way round', probe('Normalization', { invert: true, mean: 0, variance: 1 }), [], /"invert" is true/],
   ['a reshape that does not fit', probe('Reshape', { target_shape: [5, 10] }), [], /"target_shape" is \[5,10\]: the input has 48 values/],
+  ['an operator of two tensors', functional({ layers: [node('a', 'InputLayer', []), node('b', 'Subtract', ['a', 'a'])], input_layers: [['a', 0, 0]], output_layers: [['b', 0, 0]] }), [], /layer "b" \(Subtract\): Subtract is supported with a number on its right alone/],
+  ['an operator that is not arithmetic', functional({ layers: [node('a', 'InputLayer', []), { ...node('b', 'TFOpLambda', ['a']), config: { function: '__operators__.getitem' } }], input_layers: [['a', 0, 0]], output_layers: [['b', 0, 0]] }), [], /layer "b" \(TFOpLambda\): "__operators__.getitem" is not supported; those that are/],
   ['a merge with one input', probe('Add'), [], /layer "own" \(Add\) has 1 inputs, 2 or more are needed/],
   ['a pool of a vector', sequence(input, { class_name: 'Flatten', config: { name: 'flat' } }, layer('MaxPooling2D'), scores(5)), [], /"flat" gives 48 where height × width × channels is needed/],
   ['no input shape', sequence(flatten, scores(5)), [], /no input shape: build the model/],

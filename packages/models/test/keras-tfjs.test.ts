@@ -79,6 +79,7 @@ test('a model that is cut short, incomplete or of another kind says so', async t
   truncateSync(join(folder, shard), 100)
   await assert.rejects(readTfjsLayers(path), { code: 'MODEL', message: /model\.json: weight "conv\/kernel" needs 432 bytes of its shards, which have 100/ })
   for (const [content, message] of [
+    [json.replaceAll(shard, '../absent.bin'), /model\.json: its shard "\.\.\/absent\.bin" is not in its folder/],
     [json.replaceAll(shard, 'absent.bin'), /absent\.bin: no such file/],
     [json.replace(/"weightsManifest":.*$/, '"weightsManifest":[]}'), /layer "conv" \(Conv2D\): the file has no "kernel"/],
     ['{"modelTopology":{"node":[]}}', /model\.json: a TensorFlow\.js graph model: only layers models/],

@@ -5,6 +5,7 @@ import { createBuild, type Build, type Builder } from './layers/builder.ts'
 import { conv2d, dense, depthwiseConv2d, separableConv2d } from './layers/convolution.ts'
 import { concatenate, elementwiseMerge } from './layers/merge.ts'
 import { batchNormalization, normalization, rescaling } from './layers/normalization.ts'
+import { operator } from './layers/operator.ts'
 import { globalPooling2d, pooling2d, zeroPadding2d } from './layers/pooling.ts'
 import { flatten, passThrough, reshape } from './layers/shape.ts'
 import { describeShape, sizeOf, type ArchitectureName, type Layer, type Network } from './network.ts'
@@ -34,6 +35,10 @@ const builders: ReadonlyMap<string, Builder> = new Map<string, Builder>([
   ['GlobalMaxPooling2D', globalPooling2d('max')],
   ['Add', elementwiseMerge('add')],
   ['Multiply', elementwiseMerge('multiply')],
+  ['TFOpLambda', operator],
+  ['TrueDivide', operator],
+  ['Divide', operator],
+  ['Subtract', operator],
   ['Concatenate', concatenate],
   ['Reshape', reshape],
   ['Flatten', flatten],
@@ -81,7 +86,8 @@ function outputOf (layers: readonly Layer[]): Pick<Network, 'classes' | 'activat
   if (last.shape.length !== 1) throw new ModelError(`layer "${last.name}", the last, gives ${describeShape(last.shape)}: one score for each class is expected`)
   const scoring = scoringLayer(layers, last)
   if (scoring.kind === 'elementwise' && scoring.function === 'sigmoid') {
-    throw new ModelError(`layer "${scoring.name}": the model ends in a sigmoid of ${classes} unit${classes === 1 ? '' : 's'}, which answers a yes-or-no question for each unit; one with softmax over 2 or more classes is needed`)
+    const units = classes === 1 ? '1 unit' : `${classes} units`
+    throw new ModelError(`layer "${scoring.name}": the model ends in a sigmoid of ${units}, which answers a yes-or-no question for each; softmax over 2 or more classes is needed`)
   }
   if (classes < 2) throw new ModelError(`layer "${last.name}", the last, gives 1 score: 2 or more classes are needed`)
   if (scoring.kind === 'softmax') return { classes, activation: 'softmax' }

@@ -1,5 +1,6 @@
 import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
-import { AttributeProto_AttributeType as AttributeType, ModelProtoSchema, TensorProto_DataType as DataType, Version, type AttributeProtoSchema, type NodeProtoSchema, type TensorProtoSchema, type ValueInfoProtoSchema } from 'onnx-buf'
+import { AttributeProto_AttributeType as AttributeType, ModelProtoSchema, TensorProto_DataType as DataType, Version } from 'onnx-buf'
+import { type AttributeProtoSchema, type NodeProtoSchema, type TensorProtoSchema, type ValueInfoProtoSchema } from 'onnx-buf'
 import { bytesOf } from './bytes.ts'
 
 type Attribute = Omit<MessageInitShape<typeof AttributeProtoSchema>, 'name' | '$typeName' | '$unknown'>

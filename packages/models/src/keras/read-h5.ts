@@ -21,14 +21,14 @@ export async function readKerasH5 (path: string, options: { architecture?: strin
     if (config !== undefined) return readWholeModel(root, config)
     if (groupAt(root, 'layers') !== undefined) return fitWeights(root, architecture)
     if (namesAttribute(root, 'layer_names') !== undefined) return fitLegacyWeights(root, architecture)
-    throw new ModelError('an HDF5 file, but not one of Keras: it has neither a model ("model_config") nor weights ("layer_names", "layers")')
+    throw new ModelError('an HDF5 file, but not one of Keras: it has neither "model_config" nor "layer_names" nor a group "layers"')
   }))
 }
 
 function parseArchitecture (name: string | undefined): ArchitectureName | undefined {
   const known = architectureNames.find(known => known === name)
-  if (name !== undefined && known === undefined) throw new ModelError(`architecture "${name}" is not known: ${architectureNames.join(', ')} are; a whole model saved with model.save('….h5') needs none`)
-  return known
+  if (name === undefined || known !== undefined) return known
+  throw new ModelError(`architecture "${name}" is not known: ${architectureNames.join(', ')} are; a whole model saved with model.save('….h5') needs none`)
 }
 
 function readWholeModel (root: Group, config: string): Network {

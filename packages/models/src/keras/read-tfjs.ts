@@ -56,6 +56,8 @@ async function readWeights (path: string, manifest: readonly unknown[]): Promise
   for (const group of manifest) {
     const { paths, weights } = isConfig(group) ? group : {}
     if (!Array.isArray(paths) || !Array.isArray(weights)) throw new ModelError(`${path}: field "weightsManifest" is not as TensorFlow.js writes it`)
+    const outside = paths.find(shard => /^[/\\]|^\w:|(^|[/\\])\.\.([/\\]|$)/.test(String(shard)))
+    if (outside !== undefined) throw new ModelError(`${path}: its shard "${String(outside)}" is not in its folder`)
     const bytes = Buffer.concat(await Promise.all(paths.map(shard => readBytes(join(dirname(path), String(shard))))))
     tensors.push(...forFile(path, () => splitGroup(bytes, weights)))
   }
@@ -89,7 +91,8 @@ const encodings: ReadonlyMap<string, Encoding> = new Map([
 /** A quantized weight is value · scale + min. */
 function parseSpec (weight: unknown): Spec {
   const { name, shape, dtype, quantization } = isConfig(weight) ? weight : {}
-  if (typeof name !== 'string' || !Array.isArray(shape) || !shape.every(size => Number.isSafeInteger(size) && size >= 0)) throw new ModelError('field "weightsManifest": a weight without a name or a shape')
+  const isShape = Array.isArray(shape) && shape.every(size => Number.isSafeInteger(size) && size >= 0)
+  if (typeof name !== 'string' || !isShape) throw new ModelError('field "weightsManifest": a weight without a name or a shape')
   const packed = isConfig(quantization) ? quantization : {}
   const type = encodings.get(String(packed['dtype'] ?? dtype))
   if (type === undefined) throw new ModelError(`weight "${name}" is ${String(packed['dtype'] ?? dtype)}: only ${[...encodings.keys()].join(', ')} are supported`)

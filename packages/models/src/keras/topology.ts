@@ -10,6 +10,8 @@ export interface KerasLayer {
   config: Config
   /** Names of the layers that feed it. */
   inputs: readonly string[]
+  /** The number that an operator has beside its input, as 127.5 in x / 127.5. */
+  operand?: number | undefined
 }
 
 export type Config = Readonly<Record<string, unknown>>
@@ -102,7 +104,7 @@ function feedOf ({ feed }: Nested): string[] {
 function addNode (node: Omit<Nested, 'feed'>, inputs: string[], flattened: Flattened): string {
   const [feed] = inputs
   if (node.className === 'InputLayer') return feed ?? addInput(node.path, node.config, flattened)
-  if (!modelClasses.has(node.className)) return flattened.add({ path: node.path, className: node.className, config: node.config, inputs })
+  if (!modelClasses.has(node.className)) return flattened.add({ path: node.path, className: node.className, config: node.config, inputs, operand: operandOf(node) })
   if (inputs.length > 1) throw new ModelError(`model "${node.name}" has ${inputs.length} inputs: only one is supported`)
   return flattenModel({ ...node, feed }, flattened)
 }
@@ -138,6 +140,15 @@ function inboundNames (node: Node): string[] {
   const names = historyNames(uses)
   if (names.length === 0) throw new ModelError(`layer "${node.name}" (${node.className}) has no inputs`)
   return names
+}
+
+/** In Keras 2 `["name", 0, 0, { "y": number }]`, in Keras 3 the second argument. */
+function operandOf (node: Pick<Node, 'inbound'>): number | undefined {
+  const [use] = Array.isArray(node.inbound) ? node.inbound : []
+  const [, , , keywords] = Array.isArray(use) ? use : []
+  const [, second] = isConfig(use) && Array.isArray(use['args']) ? use['args'] : []
+  const operand = isConfig(keywords) ? keywords['y'] : second
+  return typeof operand === 'number' ? operand : undefined
 }
 
 /** Every `["name", node, tensor]` of Keras 2 and `keras_history` of Keras 3 in a nested value, in order. */

@@ -41,7 +41,9 @@ function numberedTensors (layers: Group, name: string): StoredTensor[] {
 
 /** The architecture whose layers with weights are exactly those in the file. */
 function fit (stored: Stored, { wanted, keysOf }: { wanted: ArchitectureName | undefined, keysOf: (layers: readonly KerasLayer[]) => Keys }): Network {
-  const candidates = architectures().filter(({ name }) => wanted === undefined || name === wanted).map(architecture => ({ ...architecture, keys: keysOf(architecture.layers) }))
+  const candidates = architectures()
+    .filter(({ name }) => wanted === undefined || name === wanted)
+    .map(architecture => ({ ...architecture, keys: keysOf(architecture.layers) }))
   const fitting = candidates.filter(({ keys }) => misfit(stored, keys) === undefined)
   const chosen = fitting.find(({ layers, keys }) => dividesTwice(layers) === holdsDeviations(stored, keys)) ?? fitting[0]
   if (chosen === undefined) throw new ModelError(explain(stored, wanted, candidates[0]?.keys))
@@ -54,7 +56,8 @@ function fit (stored: Stored, { wanted, keysOf }: { wanted: ArchitectureName | u
 function explain (stored: Stored, wanted: ArchitectureName | undefined, keys: Keys | undefined): string {
   const advice = 'a whole model saved with model.save(\'….h5\') always says what it is'
   if (wanted !== undefined && keys !== undefined) return `these are not the weights of a whole ${wanted}: ${misfit(stored, keys) ?? ''}; ${advice}`
-  return `weights alone, of a network that is not known by its layers (${[...stored.keys()].slice(0, 4).join(', ')} …): those of ${architectureNames.join(', ')}, with their classifier, are; ${advice}`
+  const some = [...stored.keys()].slice(0, 4).join(', ')
+  return `weights alone, of a network that is not known by its layers (${some} …): those of ${architectureNames.join(', ')}, with their classifier, are; ${advice}`
 }
 
 /** What keeps a file's weights from being those of a network; undefined if they are. */

@@ -77,9 +77,9 @@ function toTfjs (layer: Fused, input: Layer): TfjsLayer[] {
   switch (layer.kind) {
     case 'input': return [{ className: 'InputLayer', config: { batch_input_shape: [null, ...layer.shape], dtype: 'float32', sparse: false } }]
     case 'conv': return [convolution(layer, channelsOf(input.shape), activation)]
-    case 'dense': return [{ className: 'Dense', config: { units: layer.bias.length, activation }, weights: { kernel: { shape: [layer.kernel.length / layer.bias.length, layer.bias.length], data: layer.kernel }, bias: vector(layer.bias) } }]
+    case 'dense': return [dense(layer, activation)]
     case 'affine': return [affine(layer)]
-    case 'pool': return [{ className: layer.reduce === 'max' ? 'MaxPooling2D' : 'AveragePooling2D', config: { pool_size: layer.size, strides: layer.strides, padding: layer.padding, data_format: 'channels_last' } }]
+    case 'pool': return [pool(layer)]
     case 'pad': return [{ className: 'ZeroPadding2D', config: { padding: [[layer.top, layer.bottom], [layer.left, layer.right]], data_format: 'channels_last' } }]
     case 'relu': return [{ className: 'ReLU', config: { max_value: layer.max === Infinity ? null : layer.max } }]
     case 'leakyRelu': return [{ className: 'LeakyReLU', config: { alpha: layer.slope } }]
@@ -105,6 +105,16 @@ function convolution (layer: LayerOf<'conv'>, channels: number, activation: stri
   }
   const kernel = { shape: [...kernelSize, channels, bias.length], data: groups === 1 ? data : ungrouped(layer, channels) }
   return { className: 'Conv2D', config: { ...config, filters: bias.length }, weights: { kernel, bias: vector(bias) } }
+}
+
+function dense ({ kernel, bias }: LayerOf<'dense'>, activation: string): TfjsLayer {
+  const weights = { kernel: { shape: [kernel.length / bias.length, bias.length], data: kernel }, bias: vector(bias) }
+  return { className: 'Dense', config: { units: bias.length, activation }, weights }
+}
+
+function pool ({ reduce, size, strides, padding }: LayerOf<'pool'>): TfjsLayer {
+  const config = { pool_size: size, strides, padding, data_format: 'channels_last' }
+  return { className: reduce === 'max' ? 'MaxPooling2D' : 'AveragePooling2D', config }
 }
 
 /** TensorFlow.js' DepthwiseConv2D forgets its dilation: the same as a larger kernel that is 0 between the taps. */

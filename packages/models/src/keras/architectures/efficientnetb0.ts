@@ -22,7 +22,10 @@ export function efficientnetb0 ({ dividesTwice }: { dividesTwice: boolean }): re
   last = convolve(sketch, { from: padded, conv: 'stem_conv', bn: 'stem_bn', kernel_size: 3, strides: 2, padding: 'valid' })
   last = add('Activation', 'stem_activation', { from: last, activation: 'swish' })
   stages.forEach(([kernelSize, blocks, stride], stage) => {
-    for (let i = 0; i < blocks; i++) last = addBlock(sketch, { from: last, prefix: `block${stage + 1}${'abcd'[i] ?? ''}_`, kernelSize, stride: i === 0 ? stride : 1, isFirst: i === 0, expands: stage > 0 })
+    for (let i = 0; i < blocks; i++) {
+      const prefix = `block${stage + 1}${'abcd'[i] ?? ''}_`
+      last = addBlock(sketch, { from: last, prefix, kernelSize, stride: i === 0 ? stride : 1, isFirst: i === 0, expands: stage > 0 })
+    }
   })
   const top = convolve(sketch, { from: last, conv: 'top_conv', bn: 'top_bn', kernel_size: 1 })
   sketch.addClassifier(add('Activation', 'top_activation', { from: top, activation: 'swish' }), 'predictions')
@@ -47,7 +50,8 @@ function addBlock (sketch: Sketch, { from, prefix, kernelSize, stride, isFirst, 
   const half = Math.floor(kernelSize / 2)
   // Every image that is halved has an even size at 224 × 224.
   const padded = stride === 1 ? expanded : add('ZeroPadding2D', `${prefix}dwconv_pad`, { from: expanded, padding: [[half - 1, half], [half - 1, half]] })
-  const depthwise = convolve(sketch, { from: padded, className: 'DepthwiseConv2D', conv: `${prefix}dwconv`, bn: `${prefix}bn`, kernel_size: kernelSize, strides: stride, padding: stride === 1 ? 'same' : 'valid' })
+  const window = { kernel_size: kernelSize, strides: stride, padding: stride === 1 ? 'same' : 'valid' }
+  const depthwise = convolve(sketch, { from: padded, className: 'DepthwiseConv2D', conv: `${prefix}dwconv`, bn: `${prefix}bn`, ...window })
   const excited = excite(sketch, activate(depthwise, 'activation'), prefix)
   const output = convolve(sketch, { from: excited, conv: `${prefix}project_conv`, bn: `${prefix}project_bn`, kernel_size: 1 })
   return isFirst ? output : add('Add', `${prefix}add`, { from: [output, from] })

@@ -2,10 +2,13 @@ import { ModelError } from '../../manifest.ts'
 import { describeShape, type Layer, type Shape } from '../network.ts'
 import { describeLayer } from '../options.ts'
 import { type Build, type Builder } from './builder.ts'
+import { operator } from './operator.ts'
 import { withRank } from './shape.ts'
 
 export function elementwiseMerge (kind: 'add' | 'multiply'): Builder {
   return build => {
+    // Keras 3 calls `x + 1` an Add too.
+    if (build.layer.operand !== undefined) return operator(build)
     assertSeveral(build)
     const rank = Math.max(...build.inputs.map(({ shape }) => shape.length))
     const inputs = build.inputs.map(input => withRank(build, input, rank))
