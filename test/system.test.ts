@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createConnection, keysOf } from '@streamsight/protocol'
 import { metric } from './faults/oracle.ts'
-import { fixture, fixtures, startSystem } from './support/system.ts'
+import { fixture, fixtures, many, startSystem } from './support/system.ts'
 import { until } from './support/until.ts'
 
 const log = { info () {}, warn () {}, error () {} }
@@ -74,17 +74,3 @@ test('SIGTERM answers what is open, refuses what is new, and leaves an event-loo
     assert.deepEqual(Object.keys(stop['eventLoopDelay'] as object), ['p50Ms', 'p99Ms', 'maxMs'])
   }
 })
-
-/** `count` calls, `concurrency` at a time. */
-async function many<T> (count: number, concurrency: number, call: (i: number) => Promise<T>): Promise<T[]> {
-  const results: T[] = []
-  let next = 0
-  await Promise.all(Array.from({ length: concurrency }, async () => {
-    while (next < count) {
-      const i = next++
-      results[i] = await call(i)
-    }
-  }))
-  return results
-}
-

@@ -51,6 +51,19 @@ export function fixture (file: string): Buffer {
   return found.image
 }
 
+/** `count` calls, `concurrency` at a time. */
+export async function many<T> (count: number, concurrency: number, call: (i: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = []
+  let next = 0
+  await Promise.all(Array.from({ length: concurrency }, async () => {
+    while (next < count) {
+      const i = next++
+      results[i] = await call(i)
+    }
+  }))
+  return results
+}
+
 /** A whole system in processes of its own: Redis, a gateway and workers, all ready. Torn down with the test. */
 export async function startSystem (t: Pick<TestContext, 'after'>, options: SystemOptions = {}) {
   const redis = options.redis ?? await startRedis()
