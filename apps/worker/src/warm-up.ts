@@ -21,52 +21,73 @@ export interface WarmUpOptions {
 /** A slow model is not measured to the last size: warming up must not take longer than this. */
 const budgetMs = 10_000
 
-/** The least of several runs is what the engine takes where nothing disturbs it; a batch that is long by itself is disturbed less. */
-const runs = 5
-const enoughMs = 200
+/**
+ * The sizes are measured in several rounds, and the least of each counts: what disturbs a start, other processes' starts say, passes.
+ * A second round is always worth its time; more only where they are quick.
+ */
+const rounds = 5
+const quickMs = 1_500
 
 /**
  * Runs every batch size that may be used, and fits the curve from which the largest is chosen. No larger one is tried than can be of
  * use: where images take 40 ms each whatever the size, four sizes say so.
  */
 export async function warmUp ({ infer, batchSizes }: Pick<Inference, 'infer' | 'batchSizes'>, { values, maxSize }: WarmUpOptions): Promise<WarmUp> {
-  if (batchSizes.kind === 'fixed') return await warmUpFixed(infer, { values, size: batchSizes.size, maxSize })
-  const sizes = warmUpSizes(maxSize)
   const started = performance.now()
-  const measured: Measured[] = []
+  const elapsedMs = () => performance.now() - started
+  const run = (size: number) => runOnce(infer, size, values)
+  const sizes = batchSizes.kind === 'fixed' ? [batchSizes.size] : warmUpSizes(maxSize)
+
+  let measured: Measured[] = []
   for (const size of sizes) {
-    const ms = await measure(infer, size, values)
-    measured.push({ size, ms })
-    // Of three sizes one that was disturbed would still bend the line.
-    if (measured.length > 3 && 2 * chooseBatchLimit(fitLatency(measured), sizes) <= size) break
-    // The next size runs at least twice, and takes up to twice as long.
-    if (performance.now() - started + 4 * ms > budgetMs) break
+    // The first run, in which the engine allocates and compiles, does not count.
+    await run(size)
+    measured.push({ size, ms: await run(size) })
+    if (isEnough(measured, { sizes, leftMs: budgetMs - elapsedMs() })) break
   }
-  const latency = fitLatency(measured)
-  const maxBatch = chooseBatchLimit(latency, measured.map(({ size }) => size))
+  for (let round = 1; round < rounds; round++) {
+    const roundMs = measured.reduce((sum, { ms }) => sum + ms, 0)
+    if (elapsedMs() + roundMs > (round === 1 ? budgetMs : quickMs)) break
+    measured = await measureAgain(measured, run)
+  }
+
+  const latency = batchSizes.kind === 'fixed' ? flat(measured) : fitLatency(measured)
+  const maxBatch = batchSizes.kind === 'fixed' ? Math.min(batchSizes.size, maxSize) : chooseBatchLimit(latency, measured.map(({ size }) => size))
   return { latency, maxBatch, sizes: paddedSizes(batchSizes, measured, maxBatch), measured }
 }
 
+/** Whether larger sizes can't be of use, or would take too long. */
+function isEnough (measured: Measured[], { sizes, leftMs }: { sizes: number[], leftMs: number }): boolean {
+  const { size, ms } = measured.at(-1) ?? { size: 0, ms: 0 }
+  // Of three sizes one that was disturbed would still bend the line.
+  if (measured.length > 3 && 2 * chooseBatchLimit(fitLatency(measured), sizes) <= size) return true
+  // The next size runs twice, and takes up to twice as long.
+  return 4 * ms > leftMs
+}
+
+async function measureAgain (measured: Measured[], run: (size: number) => Promise<number>): Promise<Measured[]> {
+  const again: Measured[] = []
+  for (const { size, ms } of measured) again.push({ size, ms: Math.min(ms, await run(size)) })
+  return again
+}
+
 /** A model exported for one size takes as long for one image as for all. */
-async function warmUpFixed (infer: Inference['infer'], { size, values, maxSize }: WarmUpOptions & { size: number }): Promise<WarmUp> {
-  const ms = await measure(infer, size, values)
-  return { latency: { aMs: ms, bMs: 0 }, maxBatch: Math.min(size, maxSize), sizes: [size], measured: [{ size, ms }] }
+function flat (measured: Measured[]): Latency {
+  return { aMs: measured[0]?.ms ?? 0, bMs: 0 }
 }
 
-function paddedSizes ({ kind }: BatchSizes, measured: Measured[], maxBatch: number): number[] {
-  return kind === 'compiled' ? measured.map(({ size }) => size).filter(size => size <= maxBatch) : []
-}
-
-/** Milliseconds of a run. The first, in which the engine allocates and compiles, does not count. */
-async function measure (infer: Inference['infer'], size: number, values: number): Promise<number> {
-  await infer(new Float32Array(size * values), size)
-  let least = Infinity
-  const started = performance.now()
-  for (let run = 0; run < runs && performance.now() - started < enoughMs; run++) {
-    const input = new Float32Array(size * values)
-    const before = performance.now()
-    await infer(input, size)
-    least = Math.min(least, performance.now() - before)
+function paddedSizes (batchSizes: BatchSizes, measured: Measured[], maxBatch: number): number[] {
+  switch (batchSizes.kind) {
+    case 'any': return []
+    case 'compiled': return measured.map(({ size }) => size).filter(size => size <= maxBatch)
+    case 'fixed': return [batchSizes.size]
   }
-  return least
+}
+
+/** Milliseconds of a run. */
+async function runOnce (infer: Inference['infer'], size: number, values: number): Promise<number> {
+  const input = new Float32Array(size * values)
+  const before = performance.now()
+  await infer(input, size)
+  return performance.now() - before
 }

@@ -24,10 +24,10 @@ function createEngine (t: TestContext, { aMs, bMs, firstMs = 0, noiseMs = () => 
 
 const near = (found: number, wanted: number, within = 1e-9) => assert.ok(Math.abs(found - wanted) <= within, `${found} instead of ${wanted}`)
 
-test('every size runs once to be compiled and then several times to be measured, with as many floats as it has images', async t => {
+test('every size runs once to be compiled, and then in rounds to be measured, with as many floats as it has images', async t => {
   const engine = createEngine(t, { aMs: 4, bMs: 0.5 })
   await warmUp(engine, { values: 3_072, maxSize: 8 })
-  assert.deepEqual(engine.runs.map(({ batchSize }) => batchSize), [1, 2, 4, 8].flatMap(size => Array.from({ length: 6 }, () => size)))
+  assert.deepEqual(engine.runs.map(({ batchSize }) => batchSize), [1, 1, 2, 2, 4, 4, 8, 8, ...Array.from({ length: 4 }, () => [1, 2, 4, 8]).flat()])
   assert.ok(engine.runs.every(({ floats, batchSize }) => floats === batchSize * 3_072))
 })
 
@@ -40,11 +40,15 @@ test('what an engine needs for its first run of a size is not counted', async t 
   assert.deepEqual(measured[0], { size: 1, ms: 4.5 })
 })
 
-test('runs that another process disturbed, and a size that was disturbed throughout, do not change the curve', async t => {
-  const disturbed = (run: number) => run % 3 === 0 ? 90 : run >= 12 && run < 18 ? 30 : 0
-  const { latency } = await warmUp(createEngine(t, { aMs: 4, bMs: 0.5, noiseMs: disturbed }), { values: 3, maxSize: 32 })
-  near(latency.bMs, 0.5, 0.05)
-  near(latency.aMs, 4, 0.5)
+test('a start in which everything is slow, and a size that was disturbed throughout, do not change the curve', async t => {
+  const sizes = 6
+  const busyStart = (run: number) => run < 2 * sizes ? 90 : 0
+  const disturbed = (run: number) => run < 2 * sizes ? (run === 5 ? 30 : 0) : (run - 2 * sizes) % sizes === 2 ? 30 : 0
+  for (const noiseMs of [busyStart, disturbed]) {
+    const { latency } = await warmUp(createEngine(t, { aMs: 4, bMs: 0.5, noiseMs }), { values: 3, maxSize: 32 })
+    near(latency.bMs, 0.5, 0.05)
+    near(latency.aMs, 4, 0.5)
+  }
 })
 
 test('a CPU’s limit is what the curve says', async t => {
@@ -71,7 +75,7 @@ test('sizes that can’t be of use are not run: images of 50 ms each need no mor
   const engine = createEngine(t, { aMs: 0, bMs: 50, firstMs: 100 })
   const { maxBatch, measured } = await warmUp(engine, { values: 3, maxSize: 256 })
   assert.deepEqual([maxBatch, measured.map(({ size }) => size)], [1, [1, 2, 4, 8]])
-  assert.ok(engine.tookMs() < 2_500, `${engine.tookMs()} ms`)
+  assert.ok(engine.tookMs() < 3_000, `${engine.tookMs()} ms`)
 })
 
 test('a slow model is not measured to the last size, and never runs larger batches than were tried', async t => {
