@@ -1,9 +1,7 @@
 import { Piscina } from 'piscina'
 import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decoder.ts'
+import { isPortable } from './header.ts'
 import type { Decoded, Task } from './jimp-thread.ts'
-
-/** The formats that jimp reads. */
-const readable = new Set(['jpeg', 'png', 'gif', 'tiff', 'bmp'])
 
 /** jimp, in threads of its own: it is plain JavaScript, and a 12-megapixel picture takes it a second. */
 export function createJimpDecoder ({ input, maxPixels }: DecoderOptions): Decoder {
@@ -17,7 +15,7 @@ export function createJimpDecoder ({ input, maxPixels }: DecoderOptions): Decode
   return {
     name: 'jimp',
     async decode (image, type) {
-      if (!readable.has(type)) throw new DecodeError('UNSUPPORTED_IMAGE', `This server is set up without a ${type} decoder`)
+      if (!isPortable(type)) throw new DecodeError('UNSUPPORTED_IMAGE', `This server is set up without a ${type} decoder`)
       // A copy, because the buffer moves to the thread and this one is part of a larger reply.
       const bytes = new Uint8Array(image)
       const signal = AbortSignal.timeout(decodeTimeoutMs)
