@@ -7,22 +7,8 @@ import type { ImageType } from '@streamsight/protocol'
 import { createJimpDecoder } from '../dist/pixels/jimp.js'
 import { createDecoder } from '../dist/pixels/decode.js'
 import { isPortable, readHeader, type PortableType } from '../src/pixels/header.ts'
+import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
 import { assets, decodersOf, draw, expected, fixtures, grid, inputOf, meanDifference, pictures, without, type Colour } from './support/pictures.ts'
-
-/** Four fields, each of its own colour; a 2 × 2 input with the nearest kernel gives them in this order. */
-const fields: Colour[] = [[200, 60, 40], [60, 160, 80], [50, 70, 180], [230, 220, 120]]
-const fieldsInput = inputOf({ width: 2, kernel: 'nearest' })
-const inFields = (colours: Colour[]) => grid(32, 32, (x, y) => colours[(y < 16 ? 0 : 2) + (x < 16 ? 0 : 1)] ?? [0, 0, 0])
-
-/** Decodes `image` with both decoders into four fields and checks their colours. */
-async function assertFields ({ image, type, colours = fields, within = 2 }: { image: Buffer, type: ImageType, colours?: Colour[], within?: number }): Promise<void> {
-  for (const decoder of await decodersOf(fieldsInput)) {
-    const rgb = await decoder.decode(image, type)
-    assert.equal(rgb.length, 12, decoder.name)
-    const wanted = colours.flatMap(([red, green, blue]) => [red, green, blue])
-    assert.ok(rgb.every((value, i) => Math.abs(value - (wanted[i] ?? NaN)) <= within), `${decoder.name}: ${rgb.join()} instead of ${wanted.join()}`)
-  }
-}
 
 const jpeg = { quality: 100, chromaSubsampling: '4:4:4' }
 

@@ -8,6 +8,7 @@ import { readHeader, type PortableType } from './header.ts'
 import { withoutMetadata } from './jpeg.ts'
 import { withoutAncillary } from './png.ts'
 import { isSrgb, readProfile } from './profile.ts'
+import { decodeTiff, isolatePage } from './tiff-decode.ts'
 import { resample, type Bitmap } from './resample.ts'
 
 export interface Task { bytes: Uint8Array<ArrayBuffer>, type: PortableType, input: Input, maxPixels: number }
@@ -36,7 +37,7 @@ const decoders: Record<PortableType, (image: Buffer, maxPixels: number) => Bitma
   jpeg: (image, maxPixels) => decodeWithJimp(withoutMetadata(image), maxPixels),
   png: (image, maxPixels) => decodeWithJimp(withoutAncillary(image), maxPixels),
   gif: decodeWithJimp,
-  tiff: decodeWithJimp,
+  tiff: (image, maxPixels) => decodeTiff(image) ?? decodeWithJimp(isolatePage(image), maxPixels),
   bmp: decodeBmp
 }
 

@@ -18,7 +18,7 @@ export interface Directory {
 const typeBytes: Record<number, number> = { 1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1 }
 
 export const tags = {
-  width: 256, height: 257, bitsPerSample: 258, compression: 259, photometric: 262, stripOffsets: 273, orientation: 274,
+  width: 256, height: 257, bitsPerSample: 258, compression: 259, photometric: 262, fillOrder: 266, stripOffsets: 273, orientation: 274,
   samplesPerPixel: 277, rowsPerStrip: 278, stripByteCounts: 279, planarConfiguration: 284, predictor: 317, colorMap: 320,
   tileWidth: 322, tileHeight: 323, tileOffsets: 324, tileByteCounts: 325, extraSamples: 338, sampleFormat: 339, profile: 34_675
 } as const
