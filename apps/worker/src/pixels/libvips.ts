@@ -1,5 +1,6 @@
 import type sharpModule from 'sharp'
 import type { ImageType } from '@streamsight/protocol'
+import { withinBudget } from './budget.ts'
 import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decoder.ts'
 import { frameOf, type Size } from './frame.ts'
 import { jpegProblem, readJpeg, type JpegHeader } from './jpeg.ts'
@@ -18,32 +19,39 @@ interface Facts {
 /** libvips through sharp: native, on threads of its own. Undefined where its binary is not installed. */
 export async function createLibvipsDecoder ({ input, maxPixels }: DecoderOptions): Promise<Decoder | undefined> {
   const sharp = await importSharp()
-  if (sharp === undefined) return undefined
+  return sharp === undefined ? undefined : decoderWith(sharp, { input, maxPixels })
+}
+
+function decoderWith (sharp: Sharp, { input, maxPixels }: DecoderOptions): Decoder {
   prepare(sharp)
 
   return {
     name: 'libvips',
     async decode (image, type) {
       try {
-        const source = type === 'avif' ? asAvif(image) : image
-        const { upright, profile, isDeep } = await factsOf(sharp, source, type)
-        const { scaled, left, top } = frameOf(upright, input)
-        const isForeign = profile !== undefined && !meansSrgb(profile)
-        const pixels = sharp(source, { failOn: 'error', limitInputPixels: maxPixels, sequentialRead: true, pages: 1, ignoreIcc: !isForeign })
-          .timeout({ seconds: decodeTimeoutMs / 1_000 })
-          .autoOrient()
-          .flatten({ background: '#ffffff' })
-          // By default the JPEG decoder averages all but the last factor of 1 to 2, whatever kernel the model wants.
-          .resize({ ...scaled, fit: 'fill', kernel: input.kernel, fastShrinkOnLoad: type !== 'jpeg' })
-          .extract({ left, top, width: input.width, height: input.height })
-          .toColourspace('srgb')
-        // sharp brings 16 bits to Display P3 instead of sRGB, and the rest of the way only if it is told to.
-        return await (isForeign && isDeep ? pixels.withIccProfile('srgb') : pixels).raw().toBuffer()
+        // libvips can't be stopped everywhere. What is given up ends by itself, with a result that nobody takes.
+        return await withinBudget(() => decode(type === 'avif' ? asAvif(image) : image, type))
       } catch (error) {
         throw error instanceof DecodeError ? error : toDecodeError(error as Error, { type, maxPixels })
       }
     },
     async close () {}
+  }
+
+  async function decode (image: Buffer, type: ImageType): Promise<Buffer> {
+    const { upright, profile, isDeep } = await factsOf(sharp, image, type)
+    const { scaled, left, top } = frameOf(upright, input)
+    const isForeign = profile !== undefined && !meansSrgb(profile)
+    const pixels = sharp(image, { failOn: 'error', limitInputPixels: maxPixels, sequentialRead: true, pages: 1, ignoreIcc: !isForeign })
+      .timeout({ seconds: decodeTimeoutMs / 1_000 })
+      .autoOrient()
+      .flatten({ background: '#ffffff' })
+      // By default the JPEG decoder averages all but the last factor of 1 to 2, whatever kernel the model wants.
+      .resize({ ...scaled, fit: 'fill', kernel: input.kernel, fastShrinkOnLoad: type !== 'jpeg' })
+      .extract({ left, top, width: input.width, height: input.height })
+      .toColourspace('srgb')
+    // sharp brings 16 bits to Display P3 instead of sRGB, and the rest of the way only if it is told to.
+    return await (isForeign && isDeep ? pixels.withIccProfile('srgb') : pixels).raw().toBuffer()
   }
 }
 
