@@ -94,6 +94,8 @@ test('a page that says it is its own next one is read once', async () => {
 test('a kind that nobody here reads is named', async t => {
   const decoder = await createDecoder({ input: fieldsInput, maxPixels: 1e6 })
   t.after(() => decoder.close())
+  // Old-style JPEG, which libvips names and the library of jimp is not asked about.
+  await assert.rejects(decoder.decode(tiff({ compression: 6 }, [Buffer.alloc(32 * 32 * 3)]), 'tiff'), { code: 'UNDECODABLE_IMAGE', message: 'This kind of TIFF is not supported' })
   const lab = tiff({ photometric: 8 }, [Buffer.alloc(32 * 32 * 3)])
   await assert.rejects(decoder.decode(lab, 'tiff'), { code: 'UNDECODABLE_IMAGE', message: 'A TIFF of 3 × 8 bits with compression 1 and colours of kind 8 is not supported' })
 })

@@ -1,3 +1,4 @@
+import { DecodeError } from './decoder.ts'
 import type { Bitmap } from './resample.ts'
 import { readLayout, type TiffLayout } from './tiff-layout.ts'
 import { readSamples } from './tiff-samples.ts'
@@ -15,6 +16,15 @@ export function decodeTiff (image: Buffer): Bitmap | undefined {
   else paintTables(picture, photometric === 3 ? readPalette(directory, bits) : greys(bits, photometric === 0))
   if (valueOf(directory, tags.extraSamples, 0) === multipliedAlpha) divideByAlpha(picture.to)
   return { width, height, rgba: picture.to }
+}
+
+/** Whether `decodeTiff` decodes it, or can say what about it is not supported. */
+export function isOwnKind (image: Buffer): boolean {
+  try {
+    return readLayout(readDirectory(image)) !== undefined
+  } catch (error) {
+    return error instanceof DecodeError
+  }
 }
 
 /** What the first extra sample is: 2 is alpha beside which colours stand as they are. */
