@@ -47,12 +47,18 @@ function reverse (byte: number): number {
 
 /** Samples of 16 bits to their upper byte. */
 function narrow (raw: Uint8Array, { little, differences, layout, perRow }: { little: boolean, differences: boolean, layout: TiffLayout, perRow: number }): Uint8Array {
-  if (!differences) return Uint8Array.from({ length: raw.length >> 1 }, (_, i) => raw[2 * i + (little ? 1 : 0)] as number)
-  const wide = Uint16Array.from({ length: raw.length >> 1 }, (_, i) => {
-    const [first, second] = [raw[2 * i] as number, raw[2 * i + 1] as number]
-    return little ? first | second << 8 : first << 8 | second
-  })
-  return Uint8Array.from(sum(wide, perRow, layout), value => value >> 8)
+  const count = raw.length >> 1
+  const [low, high] = little ? [0, 1] : [1, 0]
+  const upper = new Uint8Array(count)
+  if (!differences) {
+    for (let i = 0; i < count; i++) upper[i] = raw[2 * i + high] as number
+    return upper
+  }
+  const wide = new Uint16Array(count)
+  for (let i = 0; i < count; i++) wide[i] = (raw[2 * i + low] as number) | (raw[2 * i + high] as number) << 8
+  sum(wide, perRow, layout)
+  for (let i = 0; i < count; i++) upper[i] = (wide[i] as number) >> 8
+  return upper
 }
 
 /** From differences to the left to values, in place; they wrap around. */
