@@ -19,6 +19,7 @@ const foreign = new Set(['.heif', '.heic', '.svg', '.jp2'])
 const whole = new Set([
   'coral-sunflower.bmp', 'exif-landscape-1.jpg', 'exif-landscape-3.jpg', 'exif-landscape-6.jpg', 'exif-landscape-8.jpg',
   'pillow-1_trns.png', 'pillow-exif_typeerror.jpg', 'pillow-hopper.avif', 'pillow-hopper.webp', 'pillow-hopper_16bit_qtables.jpg',
+  'pillow-anim_frame1.webp', 'pillow-badpalettesize.bmp', 'pillow-pal8rletrns.bmp', 'pillow-truncated_end_chunk.png',
   'pillow-hopper_orientation_6.jpg', 'pillow-hopper_orientation_6.webp', 'pillow-i_trns.png', 'pillow-icc_profile.png',
   'pillow-invalid-exif.jpg', 'pillow-mode_16bit.png', 'pillow-palette_wedge.png', 'pillow-pil_sample_cmyk.jpg', 'pillow-rot1mir0.avif',
   'pillow-tiff_16bit_RGB.tiff', 'pillow-tiff_strip_cmyk_jpeg.tif', 'pillow-transparent.webp', 'pngsuite-basi2c16.png',
@@ -41,6 +42,12 @@ test('odd images are answered or refused in the right words, and none takes the 
       if (whole.has(file)) assert.equal(answer.status, 200, JSON.stringify(answer.body))
     })
   }
+
+  await t.test('a JPEG of 12 bits is refused for that', async () => {
+    const { status, body } = await system.predict(readFileSync(join(folder, 'monkey12.jpg')))
+    assert.equal(status, 422)
+    assert.equal(body.error?.message, 'This JPEG has 12 bits a channel, of which only 8 are supported')
+  })
 
   await t.test('all of them at once', async () => {
     const answers = await Promise.all(files.map(file => system.predict(readFileSync(join(folder, file)))))

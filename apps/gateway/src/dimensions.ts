@@ -3,8 +3,11 @@ import { imageTypes, type ImageType } from '@streamsight/protocol'
 
 export interface Size { width: number, height: number }
 
-/** The library's readers of these two can be made to block this thread: 10 MB of JPEG for a second, of AVIF for 20 minutes. */
-const measures: Partial<Record<ImageType, (image: Buffer) => Size>> = { jpeg: measureJpeg, avif: measureAvif }
+/**
+ * The library's readers of JPEG and AVIF can be made to block this thread: 10 MB of JPEG for a second, of AVIF for 20 minutes.
+ * That of BMP takes the short numbers of OS/2's header for long ones, and its pictures for too large.
+ */
+const measures: Partial<Record<ImageType, (image: Buffer) => Size>> = { jpeg: measureJpeg, avif: measureAvif, bmp: measureBmp }
 disableTypes(types.filter(type => imageTypes.every(known => known !== type)))
 
 /** Width and height in pixels from an image's header; nothing is decoded. Throws if the header can't be read. */
@@ -33,6 +36,15 @@ function measureJpeg (image: Buffer): Size {
 /** 0xc0 to 0xcf, but for the three among them that are tables and extensions. */
 function isFrame (marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
+}
+
+/** Bytes of OS/2's first header, which is told by its length from all later ones. */
+const os2HeaderBytes = 12
+
+/** Rows may be stored from top to bottom, which a negative height says. */
+function measureBmp (image: Buffer): Size {
+  if (image.readUInt32LE(14) === os2HeaderBytes) return { width: image.readUInt16LE(18), height: image.readUInt16LE(20) }
+  return { width: Math.abs(image.readInt32LE(18)), height: Math.abs(image.readInt32LE(22)) }
 }
 
 /** The largest of the sizes in an AVIF, which has one for each of its tiles and thumbnails too. One pass over its boxes. */

@@ -101,6 +101,15 @@ test('the other types are measured', async () => {
   bmp.writeInt32LE(-5_000, 22)
   await assertTooManyPixels(bmp, '4000 × 5000')
 
+  const os2 = Buffer.alloc(26)
+  os2.write('BM')
+  os2.writeUInt32LE(12, 14)
+  os2.writeUInt16LE(1_000, 18)
+  os2.writeUInt16LE(1_000, 20)
+  assert.equal(await typeOf(os2), 'bmp')
+  os2.writeUInt16LE(1_001, 20)
+  await assertTooManyPixels(os2, '1000 × 1001')
+
   const webp = Buffer.alloc(40)
   webp.write('RIFF\0\0\0\0WEBPVP8X', 'latin1')
   webp.writeUIntLE(5_999, 24, 3)

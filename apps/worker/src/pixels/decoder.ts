@@ -25,5 +25,8 @@ export interface Decoder {
   close: () => Promise<void>
 }
 
-/** No honest image takes this long, even where all cores are busy; decoding is given up with UNDECODABLE_IMAGE. */
-export const decodeTimeoutMs = 10_000
+/**
+ * The longest that a decode goes on whatever it got of the cores, in milliseconds. Only a decoder that waits for ever reaches it:
+ * one that computes for ever has used up its budget long before. Under REQUEST_TIMEOUT_MS, beyond which nobody waits.
+ */
+export const decodeTimeoutMs = 24_000

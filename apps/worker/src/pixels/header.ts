@@ -1,30 +1,69 @@
 import type { ImageType } from '@streamsight/protocol'
+import { jpegProblem, readJpeg } from './jpeg.ts'
+import { orientationOf, type Orientation } from './orientation.ts'
+import { readPng } from './png.ts'
+import { bytesOf, readDirectory, tags, valueOf } from './tiff.ts'
 
-/**
- * Width × height as the image's header says, for the formats whose jimp decoder allocates whatever it is told to; 0 for the
- * others (jpeg-js has a limit of its own). Throws a RangeError if the header is cut short.
- */
-export function pixelsInHeader (bytes: Buffer, type: ImageType): number {
+/** The types that this project reads without libvips. */
+export type PortableType = Exclude<ImageType, 'webp' | 'avif'>
+
+export function isPortable (type: ImageType): type is PortableType {
+  return type !== 'webp' && type !== 'avif'
+}
+
+/** What a picture says of itself before it is decoded. */
+export interface Header {
+  /** Width × height. */
+  pixels: number
+  orientation: Orientation
+  /** The ICC profile, if one is embedded that is meant for as many channels as the picture has. */
+  profile?: Buffer | undefined
+  /** Why no decoder in JavaScript reads it, for the client. */
+  problem?: string | undefined
+}
+
+/** Throws a RangeError if the header is cut short. */
+export function readHeader (image: Buffer, type: PortableType): Header {
   switch (type) {
-    case 'png': return bytes.readUInt32BE(16) * bytes.readUInt32BE(20)
-    case 'gif': return bytes.readUInt16LE(6) * bytes.readUInt16LE(8)
-    // Rows may be stored from top to bottom, which a negative height says.
-    case 'bmp': return Math.abs(bytes.readInt32LE(18) * bytes.readInt32LE(22))
-    case 'tiff': return pixelsInTiff(bytes)
-    default: return 0
+    case 'jpeg': return jpegHeader(image)
+    case 'png': return pngHeader(image)
+    case 'tiff': return tiffHeader(image)
+    case 'gif': return { pixels: image.readUInt16LE(6) * image.readUInt16LE(8), orientation: 1 }
+    case 'bmp': return { pixels: bmpPixels(image), orientation: 1 }
   }
 }
 
-function pixelsInTiff (bytes: Buffer): number {
-  const little = bytes.toString('latin1', 0, 2) === 'II'
-  const short = (at: number) => little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at)
-  const long = (at: number) => little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at)
-  const directory = long(4)
-  const entries = Array.from({ length: short(directory) }, (_, i) => directory + 2 + 12 * i)
-  const [width = 0, height = 0] = [256, 257].map(tag => {
-    const entry = entries.find(at => short(at) === tag)
-    if (entry === undefined) return 0
-    return short(entry + 2) === 3 ? short(entry + 8) : long(entry + 8)
-  })
-  return width * height
+function jpegHeader (image: Buffer): Header {
+  const jpeg = readJpeg(image)
+  return {
+    pixels: jpeg.width * jpeg.height,
+    orientation: orientationOf(jpeg.exif),
+    profile: matching(jpeg.profile, jpeg.channels === 1 ? 'GRAY' : 'RGB '),
+    problem: jpegProblem(jpeg, { arithmetic: false })
+  }
+}
+
+function pngHeader (image: Buffer): Header {
+  const { width, height, grey, exif, profile } = readPng(image)
+  return { pixels: width * height, orientation: orientationOf(exif), profile: matching(profile, grey ? 'GRAY' : 'RGB ') }
+}
+
+function tiffHeader (image: Buffer): Header {
+  const directory = readDirectory(image)
+  return {
+    pixels: valueOf(directory, tags.width, 0) * valueOf(directory, tags.height, 0),
+    orientation: orientationOf(image),
+    profile: matching(bytesOf(directory, tags.profile), valueOf(directory, tags.photometric, 1) <= 1 ? 'GRAY' : 'RGB ')
+  }
+}
+
+/** OS/2's first header has sizes of 16 bits; rows may be stored from top to bottom, which a negative height says. */
+function bmpPixels (image: Buffer): number {
+  if (image.readUInt32LE(14) === 12) return image.readUInt16LE(18) * image.readUInt16LE(20)
+  return Math.abs(image.readInt32LE(18) * image.readInt32LE(22))
+}
+
+/** A profile for another colour space than the picture's can't be applied. */
+function matching (profile: Buffer | undefined, space: string): Buffer | undefined {
+  return profile?.toString('latin1', 16, 20) === space ? profile : undefined
 }

@@ -1,10 +1,17 @@
 import { Jimp } from 'jimp'
 import type { Input } from '@streamsight/models'
-import type { FailureCode, ImageType } from '@streamsight/protocol'
-import { pixelsInHeader } from './header.ts'
-import { resample } from './resample.ts'
+import type { FailureCode } from '@streamsight/protocol'
+import { decodeBmp } from './bmp.ts'
+import { createRecolour, type Recolour } from './colour.ts'
+import { DecodeError } from './decoder.ts'
+import { readHeader, type PortableType } from './header.ts'
+import { withoutMetadata } from './jpeg.ts'
+import { withoutAncillary } from './png.ts'
+import { isSrgb, readProfile } from './profile.ts'
+import { decodeTiff, isolatePage } from './tiff-decode.ts'
+import { resample, type Bitmap } from './resample.ts'
 
-export interface Task { bytes: Uint8Array<ArrayBuffer>, type: ImageType, input: Input, maxPixels: number }
+export interface Task { bytes: Uint8Array<ArrayBuffer>, type: PortableType, input: Input, maxPixels: number }
 
 export type Decoded = { rgb: Uint8Array } | { code: FailureCode, message: string }
 
@@ -15,23 +22,44 @@ const jpegBytesPerPixel = 24
 export default async function decode ({ bytes, type, input, maxPixels }: Task): Promise<Decoded> {
   const image = Buffer.from(bytes.buffer)
   try {
-    if (pixelsInHeader(image, type) > maxPixels) return tooManyPixels(maxPixels)
-    // jimp turns the picture upright itself, by its EXIF orientation.
-    const { bitmap } = await Jimp.fromBuffer(image, {
-      'image/jpeg': {
-        maxResolutionInMP: maxPixels / 1e6,
-        maxMemoryUsageInMB: 1 + jpegBytesPerPixel * maxPixels / 2 ** 20,
-        tolerantDecoding: false
-      }
-    })
-    const rgba = new Uint8ClampedArray(bitmap.data.buffer, bitmap.data.byteOffset, bitmap.data.length)
-    return { rgb: resample({ rgba, width: bitmap.width, height: bitmap.height }, type, input) }
+    const { pixels, orientation, profile, problem } = readHeader(image, type)
+    if (problem !== undefined) return { code: 'UNDECODABLE_IMAGE', message: problem }
+    if (pixels > maxPixels) return { code: 'TOO_MANY_PIXELS', message: `The image has more than ${maxPixels} pixels` }
+    const bitmap = await decoders[type](image, maxPixels)
+    return { rgb: resample({ ...bitmap, orientation, recolour: recolourOf(profile) }, type, input) }
   } catch (error) {
-    if (/maxResolutionInMP/.test((error as Error).message)) return tooManyPixels(maxPixels)
+    if (error instanceof DecodeError) return { code: error.code, message: error.message }
     return { code: 'UNDECODABLE_IMAGE', message: `The ${type} image is truncated or corrupt` }
   }
 }
 
-function tooManyPixels (maxPixels: number): Decoded {
-  return { code: 'TOO_MANY_PIXELS', message: `The image has more than ${maxPixels} pixels` }
+const decoders: Record<PortableType, (image: Buffer, maxPixels: number) => Bitmap | Promise<Bitmap>> = {
+  jpeg: (image, maxPixels) => decodeWithJimp(withoutMetadata(image), maxPixels),
+  png: (image, maxPixels) => decodeWithJimp(withoutAncillary(image), maxPixels),
+  gif: decodeWithJimp,
+  tiff: (image, maxPixels) => decodeTiff(image) ?? decodeWithJimp(isolatePage(image), maxPixels),
+  bmp: decodeBmp
+}
+
+async function decodeWithJimp (image: Buffer, maxPixels: number): Promise<Bitmap> {
+  const { bitmap: { data, width, height } } = await Jimp.fromBuffer(image, {
+    'image/jpeg': {
+      maxResolutionInMP: maxPixels / 1e6,
+      maxMemoryUsageInMB: 1 + jpegBytesPerPixel * maxPixels / 2 ** 20,
+      tolerantDecoding: false
+    }
+  })
+  return { width, height, rgba: clamped(data) }
+}
+
+/** jimp's bytes lie in a buffer of their own but for small ones, which may begin where no word does. */
+function clamped ({ buffer, byteOffset, length }: Uint8Array): Uint8ClampedArray<ArrayBuffer> {
+  const bytes = new Uint8ClampedArray(buffer as ArrayBuffer, byteOffset, length)
+  return byteOffset % 4 === 0 ? bytes : new Uint8ClampedArray(bytes)
+}
+
+/** None for a picture that is sRGB already, or whose profile can't be read. */
+function recolourOf (icc: Buffer | undefined): Recolour | undefined {
+  const profile = icc === undefined ? undefined : readProfile(icc)
+  return profile === undefined || isSrgb(profile) ? undefined : createRecolour(profile)
 }

@@ -1,9 +1,8 @@
 import { Piscina } from 'piscina'
-import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decoder.ts'
+import { withinBudget } from './budget.ts'
+import { DecodeError, type Decoder, type DecoderOptions } from './decoder.ts'
+import { isPortable } from './header.ts'
 import type { Decoded, Task } from './jimp-thread.ts'
-
-/** The formats that jimp reads. */
-const readable = new Set(['jpeg', 'png', 'gif', 'tiff', 'bmp'])
 
 /** jimp, in threads of its own: it is plain JavaScript, and a 12-megapixel picture takes it a second. */
 export function createJimpDecoder ({ input, maxPixels }: DecoderOptions): Decoder {
@@ -17,21 +16,13 @@ export function createJimpDecoder ({ input, maxPixels }: DecoderOptions): Decode
   return {
     name: 'jimp',
     async decode (image, type) {
-      if (!readable.has(type)) throw new DecodeError('UNSUPPORTED_IMAGE', `This server is set up without a ${type} decoder`)
+      if (!isPortable(type)) throw new DecodeError('UNSUPPORTED_IMAGE', `This server is set up without a ${type} decoder`)
       // A copy, because the buffer moves to the thread and this one is part of a larger reply.
       const bytes = new Uint8Array(image)
-      const signal = AbortSignal.timeout(decodeTimeoutMs)
-      const decoded = await pool.run({ bytes, type, input, maxPixels }, { transferList: [bytes.buffer], signal }).catch((error: Error) => {
-        if (error.name === 'AbortError') return failed('UNDECODABLE_IMAGE', `The image took longer than ${decodeTimeoutMs / 1_000} s to decode`)
-        throw error
-      })
+      const decoded = await withinBudget(async signal => await pool.run({ bytes, type, input, maxPixels }, { transferList: [bytes.buffer], signal }))
       if ('code' in decoded) throw new DecodeError(decoded.code, decoded.message)
       return decoded.rgb
     },
     close: () => pool.destroy()
   }
-}
-
-function failed (code: 'UNDECODABLE_IMAGE', message: string): Decoded {
-  return { code, message }
 }

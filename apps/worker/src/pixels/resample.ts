@@ -1,9 +1,14 @@
 import type { Input } from '@streamsight/models'
 import type { ImageType } from '@streamsight/protocol'
+import type { Recolour } from './colour.ts'
 import { frameOf, type Size } from './frame.ts'
+import { isOnSide, turnUpright, type Orientation } from './orientation.ts'
 
-/** Pixels as jimp gives them, but clamped: RGBA, 8 bits a channel, row by row. */
-export interface Bitmap extends Size { rgba: Uint8ClampedArray }
+/** RGBA, 8 bits a channel, row by row. */
+export interface Bitmap extends Size { rgba: Uint8ClampedArray<ArrayBuffer> }
+
+/** A bitmap as it is stored, and what has to be done for it to look right. */
+export interface Picture extends Bitmap { orientation?: Orientation, recolour?: Recolour | undefined }
 
 /** Source positions, from `first` on, and how much each weighs in one output position; the weights sum to 1. */
 interface Taps { first: number, weights: Float64Array }
@@ -23,12 +28,15 @@ const kernels: Record<Kernel, { radius: number, weight: (x: number) => number }>
 /**
  * The picture at the model's input size, RGB on white: what libvips computes on the fast path, pass by pass and with its
  * displacements, so that both paths give the same answers. jimp's own resizing averages boxes whatever kernel a model was
- * trained with, which changed the top label of one test photo in four. The bitmap is flattened in place.
+ * trained with, which changed the top label of one test photo in four. The bitmap may be changed in place.
  */
-export function resample (bitmap: Bitmap, type: ImageType, input: Input): Uint8Array {
-  flatten(bitmap.rgba)
-  const { scaled, left, top } = frameOf(bitmap, input)
-  const source = type === 'jpeg' ? averageBlocks(bitmap, blockOf(bitmap, scaled)) : bitmap
+export function resample ({ orientation = 1, recolour, ...stored }: Picture, type: ImageType, input: Input): Uint8Array {
+  const upright = isOnSide(orientation) ? { width: stored.height, height: stored.width } : stored
+  const { scaled, left, top } = frameOf(upright, input)
+  const source = turnUpright(type === 'jpeg' ? averageBlocks(stored, blockOf(upright, scaled)) : stored, orientation)
+  recolour?.(source.rgba)
+  // A JPEG is opaque, and has lost its alpha by now where blocks were averaged.
+  if (type !== 'jpeg') flatten(source.rgba)
   const across = passes(source.width, scaled.width, input.kernel)
   const down = passes(source.height, scaled.height, input.kernel)
   const [columns, rows] = [window(left, input.width), window(top, input.height)]

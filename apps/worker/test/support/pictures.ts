@@ -4,6 +4,7 @@ import sharp, { type Sharp } from 'sharp'
 import type { Input } from '@streamsight/models'
 import type { ImageType } from '@streamsight/protocol'
 import { DecodeError, type Decoder } from '../../src/pixels/decoder.ts'
+import { isPortable } from '../../src/pixels/header.ts'
 import decodeWithJimp from '../../src/pixels/jimp-thread.ts'
 import { createLibvipsDecoder } from '../../src/pixels/libvips.ts'
 
@@ -48,6 +49,7 @@ export async function decodersOf (input: Input, maxPixels = 50_000_000): Promise
   return [libvips, {
     name: 'jimp',
     async decode (image, type) {
+      if (!isPortable(type)) throw new DecodeError('UNSUPPORTED_IMAGE', type)
       const decoded = await decodeWithJimp({ bytes: new Uint8Array(image), type, input, maxPixels })
       if ('code' in decoded) throw new DecodeError(decoded.code, decoded.message)
       return decoded.rgb

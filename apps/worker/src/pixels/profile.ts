@@ -1,0 +1,114 @@
+/** A profile of the simple kind: light is a curve of each channel, then a matrix to XYZ (of D50, as in all ICC profiles). */
+export interface Profile {
+  kind: 'rgb' | 'grey'
+  /** Columns of the matrix, one a channel; of grey there is none. */
+  colorants: number[][]
+  /** Value → light, both 0 to 1; one a channel, and one for grey. */
+  curves: Curve[]
+}
+
+type Curve = (value: number) => number
+
+/** The columns of sRGB's matrix as its ICC profile has them. */
+const srgbColorants = [[0.43607, 0.22249, 0.01392], [0.38515, 0.71687, 0.09708], [0.14307, 0.06061, 0.7141]]
+
+/** XYZ of D50 → light of sRGB: the inverse of the matrix above, row by row. */
+export const toSrgbLight = [
+  [3.13386, -1.61687, -0.49062],
+  [-0.97877, 1.91614, 0.03345],
+  [0.07195, -0.22899, 1.40524]
+] as const
+
+/**
+ * The curves and matrix of an ICC profile. Undefined if it has none (a profile of tables, which some scanners and all printers
+ * have) or if anything in it is broken: a picture is not lost for its profile.
+ */
+export function readProfile (icc: Buffer): Profile | undefined {
+  try {
+    const tags = readTags(icc)
+    const kind = kindOf(icc)
+    // Tables take precedence over a matrix.
+    if (kind === undefined || tags.has('A2B0')) return undefined
+    const curves = (kind === 'rgb' ? ['rTRC', 'gTRC', 'bTRC'] : ['kTRC']).map(name => readCurve(need(tags, name)))
+    const colorants = (kind === 'rgb' ? ['rXYZ', 'gXYZ', 'bXYZ'] : []).map(name => readXyz(need(tags, name)))
+    return { kind, curves, colorants }
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the profile means what no profile means: nothing then has to be computed. Most profiles in photos do. */
+export function isSrgb ({ kind, colorants, curves }: Profile): boolean {
+  if (kind !== 'rgb') return false
+  const sameColours = colorants.flat().every((value, i) => Math.abs(value - (srgbColorants.flat()[i] as number)) < 0.002)
+  const steps = Array.from({ length: 33 }, (_, i) => i / 32)
+  return sameColours && curves.every(curve => steps.every(value => Math.abs(curve(value) - srgbLight(value)) < 0.001))
+}
+
+/** Light of an sRGB value, both 0 to 1 (IEC 61966-2-1). */
+function srgbLight (value: number): number {
+  return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
+}
+
+function kindOf (icc: Buffer): Profile['kind'] | undefined {
+  if (icc.toString('latin1', 20, 24) !== 'XYZ ') return undefined
+  const space = icc.toString('latin1', 16, 20)
+  return space === 'RGB ' ? 'rgb' : space === 'GRAY' ? 'grey' : undefined
+}
+
+/** Profiles have a dozen or two. */
+const maxTags = 200
+
+function readTags (icc: Buffer): Map<string, Buffer> {
+  const tags = new Map<string, Buffer>()
+  for (let i = 0, at = 132; i < Math.min(icc.readUInt32BE(128), maxTags); i++, at += 12) {
+    const start = icc.readUInt32BE(at + 4)
+    tags.set(icc.toString('latin1', at, at + 4), icc.subarray(start, start + icc.readUInt32BE(at + 8)))
+  }
+  return tags
+}
+
+function need (tags: Map<string, Buffer>, name: string): Buffer {
+  const tag = tags.get(name)
+  if (tag === undefined) throw new Error(`the profile has no ${name}`)
+  return tag
+}
+
+function fixed (tag: Buffer, at: number): number {
+  return tag.readInt32BE(at) / 65_536
+}
+
+function readXyz (tag: Buffer): number[] {
+  return [fixed(tag, 8), fixed(tag, 12), fixed(tag, 16)]
+}
+
+function readCurve (tag: Buffer): Curve {
+  return tag.toString('latin1', 0, 4) === 'para' ? readFormula(tag) : readSamples(tag)
+}
+
+/** No sample is a straight line, one a power, more are points of the curve at equal distances. */
+function readSamples (tag: Buffer): Curve {
+  const count = tag.readUInt32BE(8)
+  if (tag.toString('latin1', 0, 4) !== 'curv' || count * 2 > tag.length - 12) throw new Error('not a curve')
+  if (count === 0) return value => value
+  const sample = (i: number) => tag.readUInt16BE(12 + 2 * Math.min(i, count - 1))
+  if (count === 1) return value => value ** (sample(0) / 256)
+  return value => {
+    const at = value * (count - 1)
+    const [below, part] = [Math.floor(at), at % 1]
+    return (sample(below) * (1 - part) + sample(below + 1) * part) / 65_535
+  }
+}
+
+/** ICC's parametric curves: a power above `d` and a straight line below, with ever more parameters. */
+function readFormula (tag: Buffer): Curve {
+  const count = [1, 3, 4, 5, 7][tag.readUInt16BE(8)]
+  if (count === undefined) throw new Error('not a curve')
+  const given = Array.from({ length: count }, (_, i) => fixed(tag, 12 + 4 * i))
+  const [g = 1, a = 1, b = 0] = given
+  const power = (value: number) => Math.max(0, a * value + b) ** g
+  if (count <= 3) return power
+  if (count === 4) return value => value >= -b / a ? power(value) + (given[3] ?? 0) : given[3] ?? 0
+  const [, , , c = 0, d = 0, e = 0, f = 0] = given
+  return value => value >= d ? power(value) + e : c * value + f
+}

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { crc32 } from 'node:zlib'
+import sharp from 'sharp'
+import { createDecoder } from '../dist/pixels/decode.js'
+import { withinBudget } from '../src/pixels/budget.ts'
+import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
+import { decodersOf, draw, type Colour } from './support/pictures.ts'
+
+const jpegOf = (rows = inFields(fields)) => draw(rows).jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer()
+const pngOf = (rows = inFields(fields)) => draw(rows).png().toBuffer()
+
+/** The fields as they are stored so that each orientation shows them upright. */
+const stored = { 2: [1, 0, 3, 2], 3: [3, 2, 1, 0], 4: [2, 3, 0, 1], 5: [0, 2, 1, 3], 6: [1, 3, 0, 2], 7: [3, 1, 2, 0], 8: [2, 0, 3, 1] }
+const storedFields = (order: number[]): Colour[] => order.map(i => fields[i] ?? [0, 0, 0])
+
+/** The fields, coded by libjpeg-turbo's `cjpeg -arithmetic`, which sharp does not offer. */
+const arithmetic = `/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAIBAQEBAQIBAQECAgICAgQDAgICAgUEBAMEBgUGBgYFBgYGBwkIBgcJBwYGCAsICQoKCgoKBggLDAsKDAkKCgr/2wBDAQICAgICAgUDAwUKBwYHCgoKCg
+oKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgr/yQARCAAgACADAREAAhEBAxEB/8wACgAQEAUBEBEF/9oADAMBAAIRAxEAPwD/ANCM1ny/4/VBddbPlctyhhfmNDcS
+VK0ivZ/8FVqbw7OCaxgyiV1A/9k=`
+
+test('orientation is honoured in PNG and WebP', async () => {
+  for (const [orientation, order] of Object.entries(stored)) {
+    const picture = () => draw(inFields(storedFields(order))).withMetadata({ orientation: Number(orientation) })
+    const png = await picture().png().toBuffer()
+    assert.equal((await sharp(png).metadata()).orientation, Number(orientation))
+    await assertFields({ image: png, type: 'png', what: `PNG with orientation ${orientation}` })
+    await assertFields({ image: await picture().webp({ lossless: true }).toBuffer(), type: 'webp', what: `WebP with orientation ${orientation}`, decoders: ['libvips'] })
+  }
+})
+
+test('the first picture of a film is shown: APNG, GIF, WebP and a sequence of AVIF', async () => {
+  const png = await pngOf()
+  await assertFields({ image: animated(png), type: 'png', what: 'APNG' })
+  const pixels = Buffer.from([fields, fields.toReversed()].flatMap(colours => inFields(colours).flat(2) as number[]))
+  const film = () => sharp(pixels, { raw: { width: 32, height: 64, channels: 3, pageHeight: 32 } })
+  await assertFields({ image: await film().gif().toBuffer(), type: 'gif', within: 6 })
+  await assertFields({ image: await film().webp({ lossless: true }).toBuffer(), type: 'webp', decoders: ['libvips'] })
+  const avif = await draw(inFields(fields)).avif({ quality: 95, chromaSubsampling: '4:4:4' }).toBuffer()
+  for (const brand of ['avis', 'mif1']) {
+    const renamed = Buffer.from(avif)
+    renamed.write(brand, 8, 'latin1')
+    await assertFields({ image: renamed, type: 'avif', within: 6, what: brand, decoders: ['libvips'] })
+    assert.equal(renamed.toString('latin1', 8, 12), brand, 'the upload itself stays as it is')
+  }
+})
+
+test('a JPEG of a kind that nobody reads is named', async t => {
+  const decoder = await createDecoder({ input: fieldsInput, maxPixels: 1e6 })
+  t.after(() => decoder.close())
+  const kinds: Array<[marker: number, precision: number, message: string]> = [
+    [0xc1, 12, 'This JPEG has 12 bits a channel, of which only 8 are supported'],
+    [0xc3, 8, 'This is a lossless JPEG, which is not supported'],
+    [0xc3, 16, 'This is a lossless JPEG, which is not supported'],
+    [0xc5, 8, 'This is a hierarchical JPEG, which is not supported']
+  ]
+  for (const [marker, precision, message] of kinds) {
+    const image = withFrame(await jpegOf(), marker, precision)
+    await assert.rejects(decoder.decode(image, 'jpeg'), { code: 'UNDECODABLE_IMAGE', message })
+    for (const each of await decodersOf(fieldsInput)) await assert.rejects(each.decode(image, 'jpeg'), { code: 'UNDECODABLE_IMAGE', message }, each.name)
+  }
+})
+
+test('an arithmetic-coded JPEG is read by libvips and refused by name where that is missing', async () => {
+  const image = Buffer.from(arithmetic, 'base64')
+  await assertFields({ image, type: 'jpeg', within: 4, decoders: ['libvips'] })
+  const [, jimp] = await decodersOf(fieldsInput)
+  await assert.rejects(jimp?.decode(image, 'jpeg') ?? Promise.resolve(), { code: 'UNDECODABLE_IMAGE', message: 'This JPEG is arithmetic-coded, which is not supported' })
+})
+
+test('broken metadata loses no picture', async () => {
+  const jpeg = await jpegOf()
+  const inJpeg = (marker: number, content: string) => Buffer.concat([jpeg.subarray(0, 2), Buffer.from([0xff, marker, 0, content.length + 2]), Buffer.from(content, 'latin1'), jpeg.subarray(2)])
+  const broken = { 'EXIF of nothing': inJpeg(0xe1, 'Exif\0\0'), 'EXIF of zeros': inJpeg(0xe1, `Exif\0\0II*\0${'\xff'.repeat(40)}`), 'an ICC segment cut short': inJpeg(0xe2, 'ICC_PROFILE\0'), 'an Adobe segment of nothing': inJpeg(0xee, 'Adobe'), 'a comment': inJpeg(0xfe, 'hello') }
+  for (const [what, image] of Object.entries(broken)) await assertFields({ image, type: 'jpeg', what })
+  const png = await pngOf()
+  await assertFields({ image: Buffer.concat([png.subarray(0, 33), chunk('eXIf', Buffer.from('II*\0')), chunk('iCCP', Buffer.from('x')), png.subarray(33)]), type: 'png' })
+})
+
+test('work that uses up its budget is given up, and work that only waits is not', async () => {
+  const spinning = withinBudget(async signal => {
+    while (!signal.aborted) await new Promise<void>(resolve => { setImmediate(resolve) })
+    return 'stopped'
+  }, 200)
+  await assert.rejects(spinning, { code: 'UNDECODABLE_IMAGE', message: 'The image takes longer to decode than the 0.2 s that are allowed' })
+  assert.equal(await withinBudget(() => Promise.resolve('in time'), 200), 'in time')
+  await assert.rejects(withinBudget(() => Promise.reject(new Error('broken')), 200), { message: 'broken' })
+})
+
+/** The JPEG with another frame marker and other bits a channel. */
+function withFrame (jpeg: Buffer, marker: number, precision: number): Buffer {
+  const copy = Buffer.from(jpeg)
+  const at = copy.indexOf(Buffer.from([0xff, 0xc0]))
+  copy[at + 1] = marker
+  copy[at + 4] = precision
+  return copy
+}
+
+function chunk (type: string, content: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), content])
+  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)]
+  length.writeUInt32BE(content.length)
+  checksum.writeUInt32BE(crc32(body))
+  return Buffer.concat([length, body, checksum])
+}
+
+/** The PNG as the first of two frames; of the second there is nothing but its control chunk. */
+function animated (png: Buffer): Buffer {
+  const [control, frame] = [Buffer.alloc(8), Buffer.alloc(26)]
+  control.writeUInt32BE(2, 0)
+  frame.writeUInt32BE(32, 4)
+  frame.writeUInt32BE(32, 8)
+  const end = png.length - 12
+  return Buffer.concat([png.subarray(0, 33), chunk('acTL', control), chunk('fcTL', frame), png.subarray(33, end), chunk('fcTL', Buffer.concat([Buffer.from([0, 0, 0, 1]), frame.subarray(4)])), png.subarray(end)])
+}
