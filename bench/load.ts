@@ -10,7 +10,7 @@ export interface Sample {
   atMs: number
   /** From when it was to be sent to the last byte of the answer. */
   ms: number
-  /** `ok`, the error code of the answer, or `LOST` where none came. */
+  /** `ok`, the error code of the answer, `WRONG` for another picture's, or `LOST` where none came. */
   code: string
   /** Milliseconds by stage, as the server says in `Server-Timing`. */
   stages: Record<string, number>
@@ -22,6 +22,10 @@ export interface Load {
   uploads: readonly Upload[]
   /** Requests are begun for this long; those open at the end are waited for, and not counted in the rate. */
   durationMs: number
+  /** Milliseconds after which an unanswered request counts as lost; none of these servers takes a minute. */
+  lostAfterMs?: number
+  /** Whether an answer is the one for the upload of that index; counted as `WRONG` if not. */
+  isRight?: (answer: string, upload: number) => boolean
 }
 
 export interface LoadResult {
@@ -29,9 +33,6 @@ export interface LoadResult {
   /** From the first request until no new ones were begun. */
   durationMs: number
 }
-
-/** No server here takes this long unless it lost the request. */
-const lostAfterMs = 60_000
 
 /** `clients` clients, each of which sends its next picture as soon as it has an answer. */
 export async function closedLoop ({ clients, ...load }: Load & { clients: number }): Promise<LoadResult> {
@@ -67,25 +68,25 @@ export async function burst ({ count, ...load }: Omit<Load, 'durationMs'> & { co
 
 type Send = (atMs: number) => Promise<void>
 
-async function measure ({ url, uploads, durationMs }: Load, connections: number | null, drive: (send: Send, ends: () => boolean) => Promise<void>): Promise<LoadResult> {
+async function measure ({ url, uploads, durationMs, lostAfterMs = 60_000, isRight = () => true }: Load, connections: number | null, drive: (send: Send, ends: () => boolean) => Promise<void>): Promise<LoadResult> {
   const pool = new Pool(url, { connections, pipelining: 1, headersTimeout: lostAfterMs, bodyTimeout: lostAfterMs })
   const startedMs = performance.now()
   const samples: Sample[] = []
   let next = 0
 
   await drive(async atMs => {
-    const upload = uploads[next++ % uploads.length] as Upload
-    const { code, stages } = await post(pool, upload).catch((error: Error) => ({ code: `LOST ${error.name}`, stages: {} }))
+    const index = next++ % uploads.length
+    const { code, stages } = await post(pool, uploads[index] as Upload, text => isRight(text, index)).catch((error: Error) => ({ code: `LOST ${error.name}`, stages: {} }))
     samples.push({ atMs: atMs - startedMs, ms: performance.now() - atMs, code, stages })
   }, () => performance.now() - startedMs >= durationMs)
   await pool.close()
   return { samples, durationMs }
 }
 
-async function post (pool: Pool, { body, contentType }: Upload): Promise<Pick<Sample, 'code' | 'stages'>> {
+async function post (pool: Pool, { body, contentType }: Upload, isRight: (answer: string) => boolean): Promise<Pick<Sample, 'code' | 'stages'>> {
   const response = await pool.request({ method: 'POST', path: '/predict', headers: { 'content-type': contentType }, body })
   const text = await response.body.text()
-  if (response.statusCode === 200) return { code: 'ok', stages: stagesOf(response.headers['server-timing']) }
+  if (response.statusCode === 200) return { code: isRight(text) ? 'ok' : 'WRONG', stages: stagesOf(response.headers['server-timing']) }
   const [, code = `HTTP ${response.statusCode}`] = /"code":"([A-Z_]+)"/.exec(text) ?? []
   return { code, stages: {} }
 }

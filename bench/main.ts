@@ -5,6 +5,7 @@ import { run } from '../scripts/bootstrap.js'
 import { measureFleet } from './fleet.ts'
 import { measureCostOfGrowth } from './growth.ts'
 import { startModelOnly } from './model-only.ts'
+import { measurePeers } from './peers.ts'
 import { asForm, photoLike } from './pictures.ts'
 import { createProgress } from './progress.ts'
 import { machine, print, resultsFolder, write, type Section } from './report.ts'
@@ -21,7 +22,8 @@ const { values: flags } = parseArgs({
     'models-dir': { type: 'string', default: join(resultsFolder, 'models') },
     transport: { type: 'boolean', default: false },
     fleet: { type: 'boolean', default: false },
-    growth: { type: 'boolean', default: false }
+    growth: { type: 'boolean', default: false },
+    peers: { type: 'boolean', default: false }
   }
 })
 
@@ -30,7 +32,8 @@ const parts = {
   serving: { lengths: 25, measure: measureServing },
   transport: { lengths: 8, measure: async conditions => [await measureTransport(conditions)] },
   fleet: { lengths: 40, measure: measureFleet },
-  growth: { lengths: 20, measure: measureCostOfGrowth }
+  growth: { lengths: 20, measure: measureCostOfGrowth },
+  peers: { lengths: 100, measure: measurePeers }
 } satisfies Record<string, { lengths: number, measure: (conditions: Conditions) => Promise<Section[]> }>
 
 async function main (): Promise<void> {
@@ -38,7 +41,7 @@ async function main (): Promise<void> {
   console.log(`Streamsight bench on ${cpu}, Node ${node}, Redis ${redis}`)
   const plan = flags.quick ? plans.quick : plans.full
   const photos = await photoLike({ count: 16, width: 500, height: 375 })
-  const chosen = (['transport', 'fleet', 'growth'] as const).filter(name => flags[name])
+  const chosen = (['transport', 'fleet', 'growth', 'peers'] as const).filter(name => flags[name])
   const names = chosen.length > 0 ? chosen : ['serving'] as const
   const progress = createProgress(names.reduce((sum, name) => sum + parts[name].lengths, 0) * plan.forMs)
   const sections: Section[] = []

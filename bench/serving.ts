@@ -9,6 +9,8 @@ import type { System } from './system.ts'
 /** How long and how often things are measured. */
 export interface Plan {
   rounds: number
+  /** Rounds through all contenders of `--peers`: they are many. */
+  peerRounds: number
   forMs: number
   clients: number[]
   /** Shares of the closed loop's throughput at which pictures arrive in the open loop. */
@@ -19,8 +21,8 @@ export interface Plan {
 export interface Conditions { uploads: Upload[], plan: Plan, progress: Progress }
 
 export const plans = {
-  quick: { rounds: 2, forMs: 4_000, clients: [1, 32], arrivals: [0.7] },
-  full: { rounds: 3, forMs: 10_000, clients: [1, 8, 32, 128], arrivals: [0.5, 0.7, 0.9] }
+  quick: { rounds: 2, peerRounds: 1, forMs: 4_000, clients: [1, 32], arrivals: [0.7] },
+  full: { rounds: 3, peerRounds: 3, forMs: 10_000, clients: [1, 8, 32, 128], arrivals: [0.5, 0.7, 0.9] }
 } satisfies Record<string, Plan>
 
 /** Clients that keep any worker here busy. */
