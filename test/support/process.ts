@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { root } from '../../scripts/bootstrap.js'
+import { memoryEnv } from '../../scripts/supervisor.js'
 import { until } from './until.ts'
 
 /** One line of a pino log. */
@@ -55,7 +56,7 @@ export function startProcess ({ args, env, restart = false }: ProcessOptions) {
   }
 
   function launch (): ChildProcess {
-    const launched = spawn(process.execPath, args, { cwd: root, env: { PATH: process.env['PATH'] ?? '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const launched = spawn(process.execPath, args, { cwd: root, env: { PATH: process.env['PATH'] ?? '', ...memoryEnv, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
     if (launched.stdout) createInterface(launched.stdout).on('line', record)
     if (launched.stderr) createInterface(launched.stderr).on('line', line => noise.push(line))
     launched.once('exit', () => {
