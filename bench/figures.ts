@@ -49,3 +49,8 @@ export function countBy<T> (items: readonly T[], keyOf: (item: T) => string): Re
   for (const item of items) counts[keyOf(item)] = (counts[keyOf(item)] ?? 0) + 1
   return counts
 }
+
+/** `3 OVERLOADED 1 LOST`, or `none`. */
+export function listErrors (errors: Record<string, number>): string {
+  return Object.entries(errors).map(([code, count]) => `${count} ${code}`).join(' ') || 'none'
+}

@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import { say } from '../scripts/bootstrap.js'
+import { listErrors } from './figures.ts'
+import { closedLoop } from './load.ts'
 import { askAlone, assertSameWork, tolerance } from './peers/answers.ts'
 import { compare } from './peers/compare.ts'
 import { startFastApi, startInProcess, startLitServe, startOurs, startRecipe, type Contender, type Ground } from './peers/contenders.ts'
@@ -7,7 +9,6 @@ import { measureLoss } from './peers/loss.ts'
 import { createPrograms } from './peers/programs.ts'
 import { ensurePython } from './peers/python.ts'
 import { measureRounds, type Result } from './peers/rounds.ts'
-import { closedLoop } from './load.ts'
 import { resultsFolder, type Section } from './report.ts'
 import { ensureResnet50Sized, resnet50Sized } from './resnet50-sized.ts'
 import type { Conditions } from './serving.ts'
@@ -80,6 +81,5 @@ async function checkAnswers (contenders: Contender[], { uploads }: Conditions): 
 }
 
 function rowOf ({ name, clients, imagesPerSecond, p50Ms, p99Ms, errors }: Result): Section['rows'][number] {
-  const codes = Object.entries(errors).map(([code, count]) => `${count} ${code}`).join(' ')
-  return { contender: name, clients: String(clients), 'images/s': imagesPerSecond, p50: p50Ms, p99: p99Ms, errors: codes || 'none' }
+  return { contender: name, clients: String(clients), 'images/s': imagesPerSecond, p50: p50Ms, p99: p99Ms, errors: listErrors(errors) }
 }

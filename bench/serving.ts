@@ -1,4 +1,4 @@
-import { median, figuresOf, type Figures } from './figures.ts'
+import { figuresOf, listErrors, median, type Figures } from './figures.ts'
 import { closedLoop, openLoop, type LoadResult, type Upload } from './load.ts'
 import type { ModelOnly } from './model-only.ts'
 import { observe, type Cost } from './observe.ts'
@@ -63,7 +63,7 @@ async function loads (measure: Measure, title: string, { uploads, plan, progress
 /** Milliseconds, images a second and shares, in the order in which one asks for them. */
 export function rowOf (load: string, { imagesPerSecond, p50Ms, p90Ms, p99Ms, p999Ms, errors, stagesMs, ...cost }: Figures & Partial<Cost>): Record<string, string | number> {
   const row: Record<string, string | number> = {
-    load, 'images/s': imagesPerSecond, p50: p50Ms, p90: p90Ms, p99: p99Ms, 'p99.9': p999Ms, errors: Object.entries(errors).map(([code, count]) => `${count} ${code}`).join(' ') || 'none'
+    load, 'images/s': imagesPerSecond, p50: p50Ms, p90: p90Ms, p99: p99Ms, 'p99.9': p999Ms, errors: listErrors(errors)
   }
   for (const [stage, ms] of Object.entries(stagesMs)) if (stage !== 'total') row[stage] = ms
   if (cost.batchFill !== undefined) row['batch fill'] = cost.batchFill

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { createConnection } from '@streamsight/protocol'
-import { freePort, startRedis } from '../../scripts/redis.js'
+import { ensureRedis, freePort, redisArgs } from '../../scripts/redis.js'
 import { root } from '../../scripts/bootstrap.js'
 import { resnet50Sized } from '../resnet50-sized.ts'
 import { startSystem } from '../system.ts'
@@ -71,9 +71,11 @@ export interface Recipe extends Contender {
 
 /** Flask, a Redis of its own, and one worker that polls it. */
 export async function startRecipe (ground: Ground): Promise<Recipe> {
-  const [port, redis] = [await freePort(), await startRedis({ args: ['--maxmemory', '4gb'] })]
-  const env = { PORT: String(port), REDIS_PORT: String(redis.port), TF_CPP_MIN_LOG_LEVEL: '2' }
-  const commands = createConnection({ url: redis.url, name: 'bench', log: { info () {}, warn () {}, error () {} } })
+  const [port, redisPort] = [await freePort(), await freePort()]
+  const redisCommand = [...redisArgs({ port: redisPort, maxMemoryMb: 4_096 }), '--loglevel', 'notice']
+  const redis = await ground.programs.start({ name: 'recipe_redis', command: await ensureRedis(), args: redisCommand, env: {}, isReady: output => /ready to accept connections/i.test(output) })
+  const env = { PORT: String(port), REDIS_PORT: String(redisPort), TF_CPP_MIN_LOG_LEVEL: '2' }
+  const commands = createConnection({ url: `redis://127.0.0.1:${redisPort}`, name: 'bench', log: { info () {}, warn () {}, error () {} } })
   await commands.connect()
   const worker = python('recipe_worker', ground, env, output => output.includes('ready'))
   const running = await Promise.all([python('recipe_web', ground, env, () => answers(port)), worker].map(ground.programs.start))

@@ -1,14 +1,25 @@
-import { figuresOf } from '../figures.ts'
+import { figuresOf, listErrors } from '../figures.ts'
 import { closedLoop } from '../load.ts'
 import type { Section } from '../report.ts'
 import type { Conditions } from '../serving.ts'
 import { askAlone, isAnswerTo, type Prediction } from './answers.ts'
-import { startOurs, startRecipe, type Contender, type Ground } from './contenders.ts'
+import { startOurs, startRecipe, type Contender, type ContenderName, type Ground } from './contenders.ts'
 
 const clients = 32
 
 /** Several times as long as the slowest answer of either takes with so many clients. */
 const lostAfterMs = 30_000
+
+interface Outcome {
+  contender: ContenderName
+  sent: number
+  right: number
+  wrong: number
+  lost: number
+  /** By code, those that were lost among them. */
+  errors: Record<string, number>
+  imagesPerSecond: number
+}
 
 /** Do two workers at saturation answer every request, and each with the answer to its own picture? */
 export async function measureLoss (ground: Ground, conditions: Conditions): Promise<Section> {
@@ -16,9 +27,9 @@ export async function measureLoss (ground: Ground, conditions: Conditions): Prom
   const ours = await loseWithOurs(ground, conditions)
   return {
     title: `Two workers, ${clients} clients; a request without an answer after ${lostAfterMs / 1_000} s is lost`,
-    rows: [theirs.row, ours],
+    rows: [theirs.outcome, ours].map(rowOf),
     findings: [
-      `The recipe loses ${theirs.row.lost} of ${theirs.row.sent} requests. Its Redis says the same in other words: ${theirs.uncollected} were put on the list and never answered, ${theirs.queued} of them still wait there.`,
+      `The recipe loses ${theirs.outcome.lost} of ${theirs.outcome.sent} requests. Its Redis says the same in other words: ${theirs.uncollected} were put on the list and never answered, ${theirs.queued} of them still wait there.`,
       `Streamsight loses ${ours.lost} of ${ours.sent}, and answers ${ours.wrong} with what belongs to another picture.`
     ]
   }
@@ -31,7 +42,7 @@ async function loseWithRecipe (ground: Ground, conditions: Conditions) {
     // With two workers even pictures that are asked for one after the other can be lost.
     const alone = await askAlone(recipe, conditions.uploads)
     await recipe.addWorker()
-    return { row: await saturate(recipe, alone, conditions), ...await recipe.ledger() }
+    return { outcome: await saturate(recipe, alone, conditions), ...await recipe.ledger() }
   } finally {
     await recipe.stop()
   }
@@ -47,11 +58,15 @@ async function loseWithOurs ({ modelsDir }: Ground, conditions: Conditions) {
   }
 }
 
-async function saturate ({ name, url }: Contender, alone: Prediction[][], { uploads, plan, progress }: Conditions) {
+async function saturate ({ name, url }: Contender, alone: Prediction[][], { uploads, plan, progress }: Conditions): Promise<Outcome> {
   progress.step(`two workers: ${clients} clients, ${name}`)
   const { samples, durationMs } = await closedLoop({ url, uploads, clients, durationMs: 2 * plan.forMs, lostAfterMs, isRight: isAnswerTo(alone) })
-  const { ok, imagesPerSecond, errors } = figuresOf({ samples, durationMs })
+  const { ok, imagesPerSecond, errors: { WRONG: wrong = 0, ...errors } } = figuresOf({ samples, durationMs })
   const lost = samples.filter(({ code }) => code.startsWith('LOST')).length
-  const wrong = errors['WRONG'] ?? 0
-  return { contender: name, sent: samples.length, right: ok, wrong, lost, 'other errors': samples.length - ok - wrong - lost, 'images/s': imagesPerSecond }
+  return { contender: name, sent: samples.length, right: ok, wrong, lost, errors, imagesPerSecond }
+}
+
+/** Counts as text: they are exact. */
+function rowOf ({ contender, sent, right, wrong, lost, errors, imagesPerSecond }: Outcome): Section['rows'][number] {
+  return { contender, sent: String(sent), right: String(right), wrong: String(wrong), lost: String(lost), errors: listErrors(errors), 'images/s': imagesPerSecond }
 }

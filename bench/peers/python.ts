@@ -6,19 +6,18 @@ import { BootstrapError, root, runQuietly, say } from '../../scripts/bootstrap.j
 /** The interpreter of an environment that has the peers' packages, or in a line why there is none. */
 export type Python = { interpreter: string } | { missing: string }
 
-const folder = join(root, '.venv-bench')
 const requirements = join(root, 'bench', 'peers', 'requirements.txt')
 
 /** Makes the environment unless it is there with these very requirements. TensorFlow is most of its 1.7 GB. */
-export async function ensurePython (): Promise<Python> {
+export async function ensurePython ({ folder = join(root, '.venv-bench'), program = 'python3' } = {}): Promise<Python> {
   const interpreter = join(folder, 'bin', 'python')
   const stamp = join(folder, 'requirements.sha256')
   const wanted = createHash('sha256').update(readFileSync(requirements)).digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return { interpreter }
 
-  say('installing what the Python peers need into .venv-bench, 1.7 GB …')
+  say(`installing what the Python peers need into ${folder}, 1.7 GB …`)
   try {
-    await runQuietly('python3', ['-m', 'venv', '--clear', folder])
+    await runQuietly(program, ['-m', 'venv', '--clear', folder])
     await runQuietly(interpreter, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--disable-pip-version-check', '--requirement', requirements])
   } catch (error) {
     return { missing: reasonOf(error) }
@@ -29,6 +28,7 @@ export async function ensurePython (): Promise<Python> {
 
 /** pip says a lot; its first line that begins with ERROR names the cause. */
 function reasonOf (error: unknown): string {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'there is no python3 on the PATH'
   if (!(error instanceof BootstrapError)) return (error as Error).message
   const lines = error.message.split('\n')
   return lines.find(line => line.startsWith('ERROR')) ?? lines.find(line => line.trim() !== '') ?? 'unknown'
