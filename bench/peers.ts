@@ -4,7 +4,7 @@ import { listErrors } from './figures.ts'
 import { closedLoop } from './load.ts'
 import { askAlone, assertSameWork, tolerance } from './peers/answers.ts'
 import { compare } from './peers/compare.ts'
-import { startFastApi, startInProcess, startLitServe, startOurs, startRecipe, type Contender, type Ground } from './peers/contenders.ts'
+import { startFastApi, startInProcess, startLitServe, startOurs, startRecipe, type Contender, type ContenderName, type Ground } from './peers/contenders.ts'
 import { measureLoss } from './peers/loss.ts'
 import { createPrograms } from './peers/programs.ts'
 import { ensurePython } from './peers/python.ts'
@@ -15,6 +15,9 @@ import type { Conditions } from './serving.ts'
 
 /** Libraries allocate, and TensorFlow compiles, for batch sizes that they see for the first time. */
 const warmUp = { clients: 32, durationMs: 4_000 }
+
+/** `interpreter` is left out where there is none. */
+type Start = Omit<Ground, 'interpreter'> & Partial<Pick<Ground, 'interpreter'>>
 
 /**
  * Streamsight beside what one could use instead, on the same model, pictures and threads, in turns. Where Python's packages can't
@@ -35,7 +38,7 @@ export async function measurePeers (conditions: Conditions): Promise<Section[]> 
   }
 }
 
-async function measureSideBySide (ground: Pick<Ground, 'programs' | 'modelsDir'> & Partial<Ground>, conditions: Conditions): Promise<Section> {
+async function measureSideBySide (ground: Start, conditions: Conditions): Promise<Section> {
   const contenders: Contender[] = []
   try {
     for await (const contender of startAll(ground, conditions)) contenders.push(contender)
@@ -53,16 +56,25 @@ async function measureSideBySide (ground: Pick<Ground, 'programs' | 'modelsDir'>
 }
 
 /** One after the other, each warmed up and then halted. */
-async function * startAll ({ interpreter, ...ground }: Pick<Ground, 'programs' | 'modelsDir'> & Partial<Ground>, { uploads, progress }: Conditions): AsyncGenerator<Contender> {
-  const withPython = interpreter === undefined ? [] : [startRecipe, startFastApi, startLitServe].map(start => () => start({ ...ground, interpreter }))
-  for (const start of [() => startOurs(ground.modelsDir), () => startInProcess(ground), ...withPython]) {
-    progress.step('starting the next contender')
+async function * startAll (ground: Start, { uploads, progress }: Conditions): AsyncGenerator<Contender> {
+  for (const [name, start] of startsOf(ground)) {
+    progress.step(`starting ${name}`)
     const contender = await start()
     yield contender
-    progress.step(`warming up ${contender.name}`)
+    progress.step(`warming up ${name}`)
     await closedLoop({ url: contender.url, uploads, ...warmUp })
     contender.halt()
   }
+}
+
+function startsOf ({ interpreter, ...ground }: Start): Map<ContenderName, () => Promise<Contender>> {
+  const starts = new Map<ContenderName, () => Promise<Contender>>()
+  starts.set('Streamsight', () => startOurs(ground.modelsDir))
+  starts.set('in-process', () => startInProcess(ground))
+  if (interpreter === undefined) return starts
+  starts.set('recipe', () => startRecipe({ ...ground, interpreter }))
+  starts.set('FastAPI', () => startFastApi({ ...ground, interpreter }))
+  return starts.set('LitServe', () => startLitServe({ ...ground, interpreter }))
 }
 
 /** All but the recipe, which has a model of its own, must do the same work. */
