@@ -30,7 +30,7 @@ const quickMs = 1_500
 
 /**
  * Runs every batch size that may be used, and fits the curve from which the largest is chosen. No larger one is tried than can be of
- * use: where images take 40 ms each whatever the size, four sizes say so.
+ * use: where images take 40 ms each whatever the size, five sizes say so.
  */
 export async function warmUp ({ infer, batchSizes }: Pick<Inference, 'infer' | 'batchSizes'>, { values, maxSize }: WarmUpOptions): Promise<WarmUp> {
   const started = performance.now()

@@ -61,13 +61,15 @@ test('on a GPU, where the fixed part dominates, the limit is high', () => {
   assert.equal(chooseBatchLimit(gpu, warmUpSizes(256)), 128)
 })
 
-test('on a CPU that takes 40 ms an image nobody waits for another one', () => {
-  assert.equal(chooseBatchLimit({ aMs: 0, bMs: 40 }, warmUpSizes(32)), 1)
+test('on a CPU up to 8 run together, but nobody waits for more than half a second for others', () => {
+  assert.equal(chooseBatchLimit({ aMs: 0, bMs: 40 }, warmUpSizes(32)), 8)
+  assert.equal(chooseBatchLimit({ aMs: 0, bMs: 100 }, warmUpSizes(32)), 4)
+  assert.equal(chooseBatchLimit({ aMs: 0, bMs: 600 }, warmUpSizes(32)), 1)
 })
 
 test('where an image takes about a millisecond, batches of up to 20 ms spare hops between threads', () => {
-  // 8 · 1.3 = 10.4 ms; 16 · 1.3 = 20.8 ms is too long.
-  assert.equal(chooseBatchLimit({ aMs: 0, bMs: 1.3 }, warmUpSizes(32)), 8)
+  // 16 · 1.2 = 19.2 ms; 32 · 1.2 = 38.4 ms is too long.
+  assert.equal(chooseBatchLimit({ aMs: 0, bMs: 1.2 }, warmUpSizes(32)), 16)
 })
 
 test('the limit is always one of the sizes', () => {
