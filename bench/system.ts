@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createConnection, keysOf } from '@streamsight/protocol'
 import { root } from '../scripts/bootstrap.js'
 import { freePort, startRedis } from '../scripts/redis.js'
-import { memoryEnv } from '../scripts/supervisor.js'
+import { memoryEnv, nodeArgs as usualNodeArgs } from '../scripts/supervisor.js'
 import { until } from '../test/support/until.ts'
 
 export interface SystemOptions {
@@ -81,7 +81,7 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
 
   function launch (name: string, args: string[], processEnv: Record<string, string>): void {
     const file = openSync(join(logs, name), 'w')
-    const child = spawn(process.execPath, [...nodeArgs, ...args], { cwd: root, env: { PATH: process.env['PATH'] ?? '', ...memoryEnv, ...processEnv }, stdio: ['ignore', file, file] })
+    const child = spawn(process.execPath, [...usualNodeArgs, ...nodeArgs, ...args], { cwd: root, env: { PATH: process.env['PATH'] ?? '', ...memoryEnv, ...processEnv }, stdio: ['ignore', file, file] })
     closeSync(file)
     child.once('exit', code => { if (code) console.error(`${name} ended with code ${code}:\n${readFileSync(join(logs, name), 'utf8').slice(-2_000)}`) })
     children.set(name, child)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BootstrapError, assertNode, build, installPackages, root, run, say } from './bootstrap.js'
 import { ensureRedis, freePort, redisArgs } from './redis.js'
-import { createSupervisor } from './supervisor.js'
+import { createSupervisor, nodeArgs } from './supervisor.js'
 
 /** Loading and warming a large model may take this long. */
 const readyTimeoutMs = 180_000
@@ -32,11 +32,11 @@ async function main () {
   process.on('SIGTERM', () => stop(0))
 
   const env = { ...(redis ? { REDIS_URL: await startRedis(redis) } : {}), PORT: String(port) }
-  supervisor.start({ name: 'gateway', command: process.execPath, args: ['apps/gateway/dist/main.js'], env, cwd: root })
+  supervisor.start({ name: 'gateway', command: process.execPath, args: [...nodeArgs, 'apps/gateway/dist/main.js'], env, cwd: root })
   // The workers share this machine's cores: more threads than cores would only take turns.
   const threads = Math.max(1, Math.floor(availableParallelism() / workers))
   for (let slot = 1; slot <= workers; slot++) {
-    supervisor.start({ name: `worker-${slot}`, command: process.execPath, args: ['apps/worker/dist/main.js'], env: { ...env, WORKER_SLOT: String(slot), ENGINE_THREADS: String(number('ENGINE_THREADS', 0) || threads) }, cwd: root })
+    supervisor.start({ name: `worker-${slot}`, command: process.execPath, args: [...nodeArgs, 'apps/worker/dist/main.js'], env: { ...env, WORKER_SLOT: String(slot), ENGINE_THREADS: String(number('ENGINE_THREADS', 0) || threads) }, cwd: root })
   }
   await untilReady()
   supervisor.settle()
