@@ -1,26 +1,8 @@
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
-import { root } from '../scripts/bootstrap.js'
+import { test } from 'node:test'
 import { assertQuiet } from './faults/oracle.ts'
-import { marked, poisonMark } from './faults/marks.ts'
+import { twoModels } from './support/models.ts'
 import { fixture, fixtures, startSystem, type System } from './support/system.ts'
-
-/** A folder, outside the checkout, of the default model and one that has the same weights and shouts its labels. */
-function twoModels (t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'streamsight-models-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  for (const name of ['everyday', 'loud']) cpSync(join(root, 'models/everyday'), join(folder, name), { recursive: true })
-  rewrite(join(folder, 'loud/manifest.json'), text => text.replace('"everyday"', '"loud"').replace('"version": "1"', '"version": "2"'))
-  rewrite(join(folder, 'loud/labels.txt'), text => text.toUpperCase())
-  return folder
-}
-
-function rewrite (path: string, edit: (text: string) => string): void {
-  writeFileSync(path, edit(readFileSync(path, 'utf8')))
-}
 
 const get = async ({ url }: System, path: string) => await (await fetch(url + path)).json() as Record<string, unknown>
 
@@ -68,19 +50,4 @@ test('a gateway whose second model has no worker serves the first, and says what
   assert.deepEqual([status, body.error?.code, headers.get('retry-after')], [503, 'NO_WORKERS', '5'])
   assert.deepEqual(await get(system, '/health/ready'), { status: 'ok', reasons: ['no warm worker of model loud was seen lately'] })
   assert.deepEqual(await get(system, '/health/startup'), { status: 'unavailable', reasons: ['no warm worker of model loud was seen lately'] })
-})
-
-test('an image that takes the worker down for one model costs the other model’s clients nothing', async t => {
-  const system = await startSystem(t, { workerArgs: ['--import', 'tsx', 'test/faults/hooked-worker.ts'], restart: true, env: { MODELS: 'everyday,loud' }, workerEnv: { MODELS_DIR: twoModels(t) } })
-  let over = false
-  const poisoned = system.predict(marked(fixture('cat.png'), poisonMark)).finally(() => { over = true })
-  const others = Promise.all(Array.from({ length: 8 }, async () => {
-    const statuses: number[] = []
-    while (!over) statuses.push((await system.predict(fixture('ship.jpg'), { query: '?model=loud' })).status)
-    return statuses
-  }))
-  assert.equal((await poisoned).body.error?.code, 'POISONED_IMAGE')
-  const statuses = (await others).flat()
-  assert.ok(statuses.length > 0)
-  assert.deepEqual([...new Set(statuses)], [200])
 })

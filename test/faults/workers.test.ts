@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createConnection, keysOf } from '@streamsight/protocol'
+import { twoModels } from '../support/models.ts'
 import { fixture, fixtures, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { fault, quickFault } from './fault.ts'
@@ -12,8 +13,8 @@ import { connected } from './redis.ts'
 
 const hooked = ['--import', 'tsx', 'test/faults/hooked-worker.ts']
 
-for (const point of ['before-decode', 'after-infer', 'after-finish']) {
-  quickFault(`1. kill -9 of a worker ${point.replace('-', ' ')}: its clients wait, and get their answers`, async t => {
+for (const [point, test] of [['before-decode', fault], ['after-infer', quickFault], ['after-finish', fault]] as const) {
+  test(`1. kill -9 of a worker ${point.replace('-', ' ')}: its clients wait, and get their answers`, async t => {
     const file = join(mkdtempSync(join(tmpdir(), 'streamsight-')), 'crash')
     const system = await startSystem(t, { workerArgs: hooked, restart: true, workerEnv: { CRASH_POINT: point, CRASH_ONCE_FILE: file } })
     const load = driveCount(system, { count: 80, concurrency: 16 })
@@ -100,6 +101,21 @@ fault('15c. a decoder that hangs: the watchdog ends the worker, and the image is
   assert.ok(system.workers[0]?.lines.some(({ event }) => event === 'wedged'))
   assert.equal((await system.predict(fixture('ship.jpg'))).status, 200)
   await assertQuiet(system)
+})
+
+fault('15d. an image that takes the worker down for one model costs the other model’s clients nothing', async t => {
+  const system = await startSystem(t, { workerArgs: hooked, restart: true, env: { MODELS: 'everyday,loud' }, workerEnv: { MODELS_DIR: twoModels(t) } })
+  let over = false
+  const poisoned = system.predict(marked(fixture('cat.png'), poisonMark)).finally(() => { over = true })
+  const others = Promise.all(Array.from({ length: 8 }, async () => {
+    const statuses: number[] = []
+    while (!over) statuses.push((await system.predict(fixture('ship.jpg'), { query: '?model=loud' })).status)
+    return statuses
+  }))
+  assert.equal((await poisoned).body.error?.code, 'POISONED_IMAGE')
+  const statuses = (await others).flat()
+  assert.ok(statuses.length > 0)
+  assert.deepEqual([...new Set(statuses)], [200])
 })
 
 fault('20. workers whose clocks are a minute wrong drop nothing', async t => {
