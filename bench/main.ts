@@ -61,14 +61,17 @@ async function measureServing (conditions: Conditions): Promise<Section[]> {
   if (model === resnet50Sized) ensureResnet50Sized(modelsDir)
   const system = await startSystem({ env: { MODELS: model, MODELS_DIR: modelsDir } })
   const modelOnly = await startModelOnly({ modelsDir, model, batchSize: system.maxBatch })
+  const sections: Section[] = []
   try {
     const kilobytes = Math.round((conditions.uploads[0]?.body.length ?? 0) / 1_024)
     const title = `${model} on ${modelOnly.engine}, batches of at most ${system.maxBatch}; 500 × 375 JPEGs of ${kilobytes} KB; milliseconds`
-    return [await measureEfficiency(system, modelOnly, conditions), await measureSystem(system, title, conditions)]
+    sections.push(await measureEfficiency(system, modelOnly, conditions), await measureSystem(system, title, conditions))
   } finally {
     modelOnly.stop()
-    await system.stop()
+    const last = await system.stop()
+    sections.at(-1)?.findings.push(`Event-loop delay (p99): ${last.map(({ name, eventLoopDelay }) => `${name} ${eventLoopDelay?.p99Ms ?? NaN} ms`).join(', ')}.`)
   }
+  return sections
 }
 
 await run(main)

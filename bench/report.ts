@@ -79,7 +79,7 @@ async function plot (points: NonNullable<Section['points']>): Promise<string> {
       x: { field: 'imagesPerSecond', type: 'quantitative', title: 'images per second' },
       y: { field: 'ms', type: 'quantitative', title: 'milliseconds', scale: { type: 'log' } },
       color: { field: 'series', type: 'nominal', title: null },
-      strokeDash: { field: 'percentile', type: 'nominal', title: null }
+      strokeDash: { field: 'percentile', type: 'nominal', title: null, legend: { symbolType: 'stroke', symbolSize: 400 } }
     }
   }
   return await new View(parse(compile(spec).spec as Spec), { renderer: 'none' }).toSVG()

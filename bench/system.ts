@@ -68,15 +68,17 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
     /** Images that a worker runs together. */
     maxBatch: linesOf('worker-1').find(({ event }) => event === 'ready')?.maxBatch ?? 1,
     linesOf,
-    stop,
-    /** After `stop`. */
-    forget: (): void => rmSync(logs, { recursive: true })
+    stop
   }
 
-  async function stop (): Promise<void> {
+  /** Ends everything in order and removes the logs. Returns each process's last words, which have its event-loop delay. */
+  async function stop (): Promise<LogLine[]> {
     commands.destroy()
     for (const names of [['gateway'], [...children.keys()].filter(name => name !== 'gateway')]) await Promise.all(names.map(end))
     await redis.stop()
+    const last = [...children.keys()].flatMap(name => linesOf(name).filter(({ event }) => event === 'stop'))
+    rmSync(logs, { recursive: true })
+    return last
   }
 
   function launch (name: string, args: string[], processEnv: Record<string, string>): void {
