@@ -39,7 +39,6 @@ export async function startOurs (modelsDir: string, workers = 1): Promise<Conten
     proceed () {},
     async stop () {
       await system.stop()
-      system.forget()
     }
   }
 }
