@@ -46,12 +46,12 @@ const unnoticedMs = 20
  * 20.8, 21.5 and 21.5 in batches of 2, 4, 8 and 16; 8 clients waited 388 ms (p50) and 371 in batches of 8.
  */
 const sharedSize = 8
-/** Nobody waits longer than this only because others are in the batch. */
-const sharedMs = 500
+/** Nobody waits longer than this only because others are in the batch: long enough that a machine busy at the start changes nothing for a model of 40 ms. */
+const sharedMs = 1_000
 
 /**
  * The largest of three: the smallest warmed-up size that reaches 95 % of the best throughput, which is high on a GPU, where a
- * dominates; the largest that takes no more than 20 ms; and up to 8 where that takes no more than half a second. A larger one would
+ * dominates; the largest that takes no more than 20 ms; and up to 8 where that takes no more than a second. A larger one would
  * make everybody in it wait for nothing.
  */
 export function chooseBatchLimit (latency: Latency, sizes: number[]): number {

@@ -61,10 +61,10 @@ test('on a GPU, where the fixed part dominates, the limit is high', () => {
   assert.equal(chooseBatchLimit(gpu, warmUpSizes(256)), 128)
 })
 
-test('on a CPU up to 8 run together, but nobody waits for more than half a second for others', () => {
+test('on a CPU up to 8 run together, but nobody waits for more than a second for others', () => {
   assert.equal(chooseBatchLimit({ aMs: 0, bMs: 40 }, warmUpSizes(32)), 8)
-  assert.equal(chooseBatchLimit({ aMs: 0, bMs: 100 }, warmUpSizes(32)), 4)
-  assert.equal(chooseBatchLimit({ aMs: 0, bMs: 600 }, warmUpSizes(32)), 1)
+  assert.equal(chooseBatchLimit({ aMs: 0, bMs: 200 }, warmUpSizes(32)), 4)
+  assert.equal(chooseBatchLimit({ aMs: 0, bMs: 1_200 }, warmUpSizes(32)), 1)
 })
 
 test('where an image takes about a millisecond, batches of up to 20 ms spare hops between threads', () => {
