@@ -46,6 +46,7 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
   const children = new Map<string, ChildProcess>()
   launch('gateway', ['apps/gateway/dist/main.js'], shared)
   for (let slot = 1; slot <= workers; slot++) launch(`worker-${slot}`, workerArgs, { ENGINE_THREADS: threads, ...shared, WORKER_SLOT: String(slot), ...workerEnv(slot) })
+  process.once('exit', () => { for (const pid of [redis.pid, ...[...children.values()].flatMap(child => child.pid ?? [])]) kill(pid) })
   const commands = createConnection({ url: redis.url, name: 'bench', log: { info () {}, warn () {}, error () {} } })
   await commands.connect()
   await until('every worker is ready', everyWorkerReady, 180_000).catch(async (error: unknown) => {
@@ -79,6 +80,15 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
     const last = [...children.keys()].flatMap(name => linesOf(name).filter(({ event }) => event === 'stop'))
     rmSync(logs, { recursive: true })
     return last
+  }
+
+  /** What is left of a system whose bench failed. */
+  function kill (pid: number): void {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It has ended.
+    }
   }
 
   function launch (name: string, args: string[], processEnv: Record<string, string>): void {
