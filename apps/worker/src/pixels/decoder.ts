@@ -27,6 +27,7 @@ export interface Decoder {
 
 /**
  * The longest that a decode goes on whatever it got of the cores, in milliseconds. Only a decoder that waits for ever reaches it:
- * one that computes for ever has used up its budget long before. Under REQUEST_TIMEOUT_MS, beyond which nobody waits.
+ * one that computes for ever has used up its budget long before. Three workers in turn that hang for as long stay well below a deadline
+ * of 90 s, so that the image is given up, and does not hang a fourth.
  */
-export const decodeTimeoutMs = 24_000
+export const decodeTimeoutMs = 12_000
