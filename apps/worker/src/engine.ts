@@ -17,8 +17,8 @@ export interface EngineOptions {
 }
 
 /**
- * What sizes of a batch an engine takes: any; any, but each new one costs it seconds of compiling and tuning, so that a batch
- * is better padded to a size that it has run before; or only the one with which the model was exported.
+ * The sizes of a batch that an engine takes. `any`: all alike. `compiled`: each new one costs it seconds of compiling and tuning, so
+ * that a batch is better padded to one that it has run before. `fixed`: only the one with which the model was exported.
  */
 export type BatchSizes = { kind: 'any' } | { kind: 'compiled' } | { kind: 'fixed', size: number }
 

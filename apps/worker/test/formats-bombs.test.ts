@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { crc32, deflateSync } from 'node:zlib'
+import { deflateSync } from 'node:zlib'
 import { decodeBmp } from '../src/pixels/bmp.ts'
 import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
-import { decodersOf, draw } from './support/pictures.ts'
+import { decodersOf, draw, pngChunk } from './support/pictures.ts'
 
 /** Bombs whose pixels are few: what is large is around them. Those that lie about their size are in formats.test.ts. */
 async function assertModest (what: string, work: () => Promise<void>): Promise<void> {
@@ -17,7 +17,7 @@ test('compressed text of 300 MB in a PNG is not unpacked', async () => {
   const png = await draw(inFields(fields)).png().toBuffer()
   const text = deflateSync(Buffer.alloc(300_000_000))
   for (const [type, head] of [['zTXt', 'k\0\0'], ['iTXt', 'k\0\x01\0\0\0']] as const) {
-    const image = Buffer.concat([png.subarray(0, 33), chunk(type, Buffer.concat([Buffer.from(head, 'latin1'), text])), png.subarray(33)])
+    const image = Buffer.concat([png.subarray(0, 33), pngChunk(type, Buffer.concat([Buffer.from(head, 'latin1'), text])), png.subarray(33)])
     assert.ok(image.length < 400_000)
     await assertModest(type, () => assertFields({ image, type: 'png', what: type }))
   }
@@ -45,11 +45,3 @@ test('a BMP without its pixels is refused', () => {
   head.writeUInt16LE(24, 28)
   assert.throws(() => decodeBmp(head), RangeError)
 })
-
-function chunk (type: string, content: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type, 'latin1'), content])
-  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)]
-  length.writeUInt32BE(content.length)
-  checksum.writeUInt32BE(crc32(body))
-  return Buffer.concat([length, body, checksum])
-}

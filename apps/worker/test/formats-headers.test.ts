@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
 import { createDecoder } from '../dist/pixels/decode.js'
 import { withinBudget } from '../src/pixels/budget.ts'
 import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
-import { decodersOf, draw, type Colour } from './support/pictures.ts'
+import { type Colour, decodersOf, draw, pngChunk } from './support/pictures.ts'
 
 const jpegOf = (rows = inFields(fields)) => draw(rows).jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer()
 const pngOf = (rows = inFields(fields)) => draw(rows).png().toBuffer()
@@ -74,7 +73,7 @@ test('broken metadata loses no picture', async () => {
   const broken = { 'EXIF of nothing': inJpeg(0xe1, 'Exif\0\0'), 'EXIF of zeros': inJpeg(0xe1, `Exif\0\0II*\0${'\xff'.repeat(40)}`), 'an ICC segment cut short': inJpeg(0xe2, 'ICC_PROFILE\0'), 'an Adobe segment of nothing': inJpeg(0xee, 'Adobe'), 'a comment': inJpeg(0xfe, 'hello') }
   for (const [what, image] of Object.entries(broken)) await assertFields({ image, type: 'jpeg', what })
   const png = await pngOf()
-  await assertFields({ image: Buffer.concat([png.subarray(0, 33), chunk('eXIf', Buffer.from('II*\0')), chunk('iCCP', Buffer.from('x')), png.subarray(33)]), type: 'png' })
+  await assertFields({ image: Buffer.concat([png.subarray(0, 33), pngChunk('eXIf', Buffer.from('II*\0')), pngChunk('iCCP', Buffer.from('x')), png.subarray(33)]), type: 'png' })
 })
 
 test('work that uses up its budget is given up, and work that only waits is not', async () => {
@@ -96,14 +95,6 @@ function withFrame (jpeg: Buffer, marker: number, precision: number): Buffer {
   return copy
 }
 
-function chunk (type: string, content: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type, 'latin1'), content])
-  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)]
-  length.writeUInt32BE(content.length)
-  checksum.writeUInt32BE(crc32(body))
-  return Buffer.concat([length, body, checksum])
-}
-
 /** The PNG as the first of two frames; of the second there is nothing but its control chunk. */
 function animated (png: Buffer): Buffer {
   const [control, frame] = [Buffer.alloc(8), Buffer.alloc(26)]
@@ -111,5 +102,5 @@ function animated (png: Buffer): Buffer {
   frame.writeUInt32BE(32, 4)
   frame.writeUInt32BE(32, 8)
   const end = png.length - 12
-  return Buffer.concat([png.subarray(0, 33), chunk('acTL', control), chunk('fcTL', frame), png.subarray(33, end), chunk('fcTL', Buffer.concat([Buffer.from([0, 0, 0, 1]), frame.subarray(4)])), png.subarray(end)])
+  return Buffer.concat([png.subarray(0, 33), pngChunk('acTL', control), pngChunk('fcTL', frame), png.subarray(33, end), pngChunk('fcTL', Buffer.concat([Buffer.from([0, 0, 0, 1]), frame.subarray(4)])), png.subarray(end)])
 }

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
 import type { Input } from '@streamsight/models'
 import type { ImageType } from '@streamsight/protocol'
@@ -84,4 +85,13 @@ export async function inParallel<T, R> (items: readonly T[], work: (item: T) => 
     for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i] as T)
   }))
   return results
+}
+
+/** A chunk of a PNG, with its length and checksum. */
+export function pngChunk (type: string, content: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), content])
+  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)]
+  length.writeUInt32BE(content.length)
+  checksum.writeUInt32BE(crc32(body))
+  return Buffer.concat([length, body, checksum])
 }
