@@ -20,10 +20,6 @@ const worker = await startWorker({
   config: loadConfig(configSchema, process.env),
   log,
   pid: process.pid,
-  onWedged (what) {
-    log.fatal({ event: 'wedged', what }, 'Ending this process: it hangs')
-    process.exit(1)
-  },
   wrap: {
     decoder: decoder => ({ ...decoder, name: 'simulated', decode: async () => new Uint8Array(pixelBytes) }),
     inference: inference => ({

@@ -3,7 +3,9 @@
  * and consumer. Only this file knows them; the worker that `npm start` runs has no such switch.
  */
 import closeWithGrace from 'close-with-grace'
+import { once } from 'node:events'
 import { existsSync, unlinkSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
 import { configSchema } from '../../apps/worker/dist/config.js'
 import { startWorker } from '../../apps/worker/dist/worker.js'
 import { createLogger, loadConfig } from '@streamsight/service'
@@ -18,6 +20,12 @@ function crashAt (point: string): void {
   process.kill(process.pid, 'SIGKILL')
 }
 
+/** As a library does that hangs in native code: a thread of this process never comes back from a call. */
+async function hang (): Promise<void> {
+  const call = `require('child_process').spawnSync('tail', ['-f', '/dev/null', '--pid=${process.pid}'])`
+  await once(new Worker(call, { eval: true }), 'exit')
+}
+
 const realNow = Date.now
 Date.now = () => realNow() + Number(skewMs)
 
@@ -27,17 +35,13 @@ const worker = await startWorker({
   config: loadConfig(configSchema, process.env),
   log,
   pid: process.pid,
-  onWedged (what) {
-    log.fatal({ event: 'wedged', what }, 'Ending this process: it hangs')
-    process.exit(1)
-  },
   wrap: {
     decoder: decoder => ({
       ...decoder,
       async decode (image, type) {
         crashAt('before-decode')
         if (image.includes(poisonMark)) process.kill(process.pid, 'SIGKILL')
-        if (image.includes(hangMark)) await new Promise(() => {})
+        if (image.includes(hangMark)) await hang()
         return await decoder.decode(image, type)
       }
     }),

@@ -8,6 +8,7 @@ import { every, serve } from './serve.ts'
 import { createImageWriter } from './tensor.ts'
 import type { Turns } from './turns.ts'
 import { warmUp } from './warm-up.ts'
+import type { OnWedged } from './watched.ts'
 
 export interface LaneOptions {
   /** The worker's name, the same for all its models. */
@@ -21,7 +22,7 @@ export interface LaneOptions {
   clock: Clock
   turns: Turns
   log: Logger
-  onWedged: (what: string) => void
+  onWedged: OnWedged
   wrapConsumer?: ((consumer: Consumer) => Consumer) | undefined
 }
 

@@ -9,15 +9,7 @@ async function main (): Promise<void> {
   const eventLoop = watchEventLoop()
   log.info({ event: 'start', models: config.MODELS, engine: config.ENGINE, slot: config.WORKER_SLOT, pid: process.pid }, 'Starting')
 
-  const starting = startWorker({
-    config,
-    log,
-    pid: process.pid,
-    onWedged (what) {
-      log.fatal({ event: 'wedged', what }, 'Ending this process: it hangs')
-      process.exit(1)
-    }
-  })
+  const starting = startWorker({ config, log, pid: process.pid })
   closeWithGrace({ delay: 30_000, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ event: 'crash', err }, 'Unexpected error')
     const worker = await starting.catch(() => undefined)

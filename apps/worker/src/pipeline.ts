@@ -13,6 +13,7 @@ import type { Rate } from './rate.ts'
 import { faultOf } from './scores.ts'
 import type { WriteImage } from './tensor.ts'
 import type { WarmUp } from './warm-up.ts'
+import { watched, type OnWedged } from './watched.ts'
 
 export interface PipelineOptions {
   name: string
@@ -27,8 +28,7 @@ export interface PipelineOptions {
   consumer: Consumer
   clock: Clock
   log: Logger
-  /** Called when a decode or a batch hangs: the process must end, for a hung one would renew its leases for ever. */
-  onWedged: (what: string) => void
+  onWedged: OnWedged
 }
 
 interface Decoded { delivery: Delivery, rgb: Uint8Array, decodeMs: number, decodedAtMs: number }
@@ -105,7 +105,7 @@ export function createPipeline (options: PipelineOptions) {
   async function decode ({ entry, job }: Delivery): Promise<Pick<Decoded, 'rgb' | 'decodeMs'>> {
     decoding.begin(entry)
     let decodeMs = 0
-    const rgb = await watched('decoding', 1.25 * decodeTimeoutMs, decoder.decode(job.image, job.contentType)).finally(() => { decodeMs = decoding.end(entry) })
+    const rgb = await watched({ what: 'decoding', ms: 1.25 * decodeTimeoutMs, onWedged }, decoder.decode(job.image, job.contentType)).finally(() => { decodeMs = decoding.end(entry) })
     return { rgb, decodeMs }
   }
 
@@ -173,7 +173,7 @@ export function createPipeline (options: PipelineOptions) {
     const size = runSize(warm.sizes, jobs.length)
     const limitMs = Math.max(patienceMs, 10 * batchMs(warm.latency, size))
     const startedAtMs = performance.now()
-    const scores = await watched(`a batch of ${size}`, limitMs, inference.infer(input.subarray(0, size * imageValues), size))
+    const scores = await watched({ what: `a batch of ${size}`, ms: limitMs, onWedged }, inference.infer(input.subarray(0, size * imageValues), size))
     rate.ran(size, performance.now() - startedAtMs)
     if (scores.length !== size * labels.length) throw new Error(`the model gave ${scores.length} scores for ${size} images of ${labels.length} classes`)
     return scores
@@ -250,15 +250,6 @@ export function createPipeline (options: PipelineOptions) {
 
   function isExpired (delivery: Delivery): boolean {
     return ageMs(delivery) > delivery.job.ttlMs
-  }
-
-  async function watched<T> (what: string, ms: number, work: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => onWedged(`${what} took longer than ${Math.round(ms)} ms`), ms)
-    try {
-      return await work
-    } finally {
-      clearTimeout(timer)
-    }
   }
 }
 

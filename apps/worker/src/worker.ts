@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { kill } from 'node:process'
 import { createClock, createConnection, limits, type Consumer } from '@streamsight/protocol'
 import { listOf, type Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
@@ -10,17 +11,20 @@ import { createTurns } from './turns.ts'
 export interface WorkerOptions {
   config: Config
   log: Logger
-  /** Called when the worker can't go on and must be started anew. */
-  onWedged: (what: string) => void
   pid: number
   /** Put around the real parts by the fault suite, which breaks them. */
   wrap?: LoadOptions['wrap'] & { consumer?: (consumer: Consumer) => Consumer }
 }
 
 /** Loads and warms the models, and only then joins their groups. Rejects if a model or Redis can't be had. */
-export async function startWorker ({ config, log, pid, onWedged, wrap = {} }: WorkerOptions) {
+export async function startWorker ({ config, log, pid, wrap = {} }: WorkerOptions) {
   const name = `${hostname()}-${config.WORKER_SLOT}`
-  const models = await inTurn(listOf(config.MODELS), model => loadModel(model, { config, log, wrap }))
+  const onWedged = (what: string): void => {
+    log.fatal({ event: 'wedged', what }, 'Ending this process: it hangs')
+    // By force: `process.exit` waits for threads that hang in a library's native code.
+    kill(pid, 'SIGKILL')
+  }
+  const models = await inTurn(listOf(config.MODELS), model => loadModel(model, { config, log, onWedged, wrap }))
 
   const connect = (purpose: string) => createConnection({ url: config.REDIS_URL, name: `${name}:${purpose}`, log })
   const commands = connect('commands')

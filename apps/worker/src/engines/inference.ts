@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { ChooseOptions } from './choose.ts'
-import type { Reply } from './thread.ts'
+import type { Reply, Request } from './thread.ts'
 
 type Ready = Extract<Reply, { type: 'ready' }>
 type Scores = Extract<Reply, { type: 'scores' }>
@@ -14,6 +14,7 @@ export interface Inference extends Omit<Ready, 'type'> {
   allocate: (floats: number) => Float32Array<ArrayBuffer>
   /** Scores of a batch, `batchSize` × classes. `input` is gone afterwards: its buffer moves to the engine's thread. */
   infer: (input: Float32Array<ArrayBuffer>, batchSize: number) => Promise<Float32Array>
+  /** Answers the batches that its thread has, and ends it. */
   close: () => Promise<void>
 }
 
@@ -23,13 +24,11 @@ const spares = 2
 export interface ThreadOptions {
   /** The thread's program: the engine, unless a test breaks it. */
   script?: URL
-  /** Loading a gigabyte from a slow disk and starting CUDA take a minute; what takes longer than this hangs. */
-  loadMs?: number
 }
 
 /**
- * Loads the model in a thread of its own. Rejects with the engines' reasons if none can run it, and if it hangs. A thread that
- * dies fails the batches it had; the next batch gets a new thread.
+ * Loads the model in a thread of its own. Rejects with the engines' reasons if none can run it. A thread that dies fails the
+ * batches it had; the next batch gets a new thread.
  */
 export async function startInference (options: ChooseOptions, threadOptions: ThreadOptions = {}): Promise<Inference> {
   let thread = await startThread(options, threadOptions)
@@ -66,33 +65,36 @@ export async function startInference (options: ChooseOptions, threadOptions: Thr
   async function restart (): Promise<EngineThread> {
     starting ??= startThread(options, threadOptions).finally(() => { starting = undefined })
     thread = await starting
+    if (closed) throw new Error('the engine is closed')
     return thread
   }
 }
 
 type EngineThread = Awaited<ReturnType<typeof startThread>>
 
-async function startThread (options: ChooseOptions, { script = new URL('./thread.js', import.meta.url), loadMs = 180_000 }: ThreadOptions) {
+async function startThread (options: ChooseOptions, { script = new URL('./thread.js', import.meta.url) }: ThreadOptions) {
   const worker = new Worker(script, { workerData: options })
+  const post = (request: Request, transfer: ArrayBuffer[] = []) => worker.postMessage(request, transfer)
+  const ended = new Promise<void>(resolve => worker.once('exit', () => resolve()))
   const waiting = new Map<number, { resolve: (answer: Scores) => void, reject: (error: Error) => void }>()
   let nextId = 0
   let dead = false
 
   const ready = await new Promise<Ready>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`the engine did not load model "${options.model.manifest.name}" within ${loadMs} ms`)), loadMs)
     worker.on('message', (reply: Reply) => {
       switch (reply.type) {
-        case 'ready':
-          clearTimeout(timer)
-          return resolve(reply)
-        case 'unavailable': return reject(new Error(reply.reason))
+        case 'ready': return resolve(reply)
+        // A library's own threads and handles would keep it.
+        case 'closed': return void worker.terminate()
+        case 'unavailable':
+          void worker.terminate()
+          return reject(new Error(reply.reason))
         case 'scores': return settle(reply.id)?.resolve(reply)
         case 'failed': return settle(reply.id)?.reject(new Error(reply.reason))
       }
     })
     const die = (reason: string) => {
       dead = true
-      clearTimeout(timer)
       const error = new Error(reason)
       reject(error)
       for (const { reject: fail } of waiting.values()) fail(error)
@@ -100,10 +102,6 @@ async function startThread (options: ChooseOptions, { script = new URL('./thread
     }
     worker.on('error', error => die(`the engine's thread failed: ${String(error)}`))
     worker.on('exit', code => die(`the engine's thread ended with code ${code}`))
-  }).catch((error: unknown) => {
-    // Not awaited: a thread that hangs in native code does not end before it returns from there.
-    void worker.terminate()
-    throw error
   })
 
   return {
@@ -115,10 +113,14 @@ async function startThread (options: ChooseOptions, { script = new URL('./thread
         if (dead) return reject(new Error('the engine’s thread has ended'))
         const id = nextId++
         waiting.set(id, { resolve, reject })
-        worker.postMessage({ id, input, batchSize }, [input.buffer])
+        post({ type: 'infer', id, input, batchSize }, [input.buffer])
       })
     },
-    async close (): Promise<void> { await worker.terminate() }
+    /** Asked first, and only then terminated: ONNX Runtime takes the process down if its thread is gone as a batch comes back. */
+    async close (): Promise<void> {
+      post({ type: 'close' })
+      await ended
+    }
   }
 
   function settle (id: number) {
