@@ -1,8 +1,11 @@
-import type { LoadResult, Sample } from './load.ts'
+import type { LoadResult, Sample, Window } from './load.ts'
 
 /** What a load amounts to. Times in milliseconds. */
 export interface Figures {
-  /** Answered with predictions before the load ended, per second. */
+  /**
+   * Answered with predictions, per second. A request counts for the share of its time that lay in the window: whole batches that
+   * come just before or after its end would make a difference of a tenth.
+   */
   imagesPerSecond: number
   p50Ms: number
   p90Ms: number
@@ -15,19 +18,25 @@ export interface Figures {
   stagesMs: Record<string, number>
 }
 
-export function figuresOf ({ samples, durationMs }: LoadResult): Figures {
+/** Times are those of the requests that were begun in the window; errors and counts those of all. */
+export function figuresOf ({ samples, window }: LoadResult): Figures {
   const ok = samples.filter(({ code }) => code === 'ok')
-  const times = ok.map(({ ms }) => ms).toSorted((a, b) => a - b)
+  const measured = ok.filter(({ atMs }) => atMs >= window.fromMs && atMs < window.toMs)
+  const times = measured.map(({ ms }) => ms).toSorted((a, b) => a - b)
   return {
-    imagesPerSecond: ok.filter(({ atMs, ms }) => atMs + ms <= durationMs).length * 1_000 / durationMs,
+    imagesPerSecond: ok.reduce((sum, sample) => sum + shareWithin(sample, window), 0) * 1_000 / (window.toMs - window.fromMs),
     p50Ms: percentile(times, 0.5),
     p90Ms: percentile(times, 0.9),
     p99Ms: percentile(times, 0.99),
     p999Ms: percentile(times, 0.999),
     ok: ok.length,
     errors: countBy(samples.filter(({ code }) => code !== 'ok'), ({ code }) => code),
-    stagesMs: mediansOf(ok)
+    stagesMs: mediansOf(measured)
   }
+}
+
+function shareWithin ({ atMs, ms }: Sample, { fromMs, toMs }: Window): number {
+  return Math.max(0, Math.min(atMs + ms, toMs) - Math.max(atMs, fromMs)) / ms
 }
 
 /** The smallest value that `share` of the sorted values do not exceed; NaN of none. */

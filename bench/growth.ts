@@ -38,7 +38,7 @@ async function byDepth ({ uploads, progress }: Conditions): Promise<Section> {
     const since = performance.now()
     process.kill(system.pids['worker-1'] ?? 0, 'SIGCONT')
     const samples = (await Promise.all(waves)).flatMap(wave => wave.samples)
-    const { errors, ok } = figuresOf({ samples, durationMs: Infinity })
+    const { errors, ok } = figuresOf({ samples, window: { fromMs: 0, toMs: Infinity } })
     rows.push({ depth: String(depth), 'images/s while it empties': ok * 1_000 / (performance.now() - since), 'Redis KB each': (fullBytes - emptyBytes) / depth / 1_024, 'upload KB': (uploads[0]?.body.length ?? 0) / 1_024, errors: Object.values(errors).reduce((a, b) => a + b, 0) })
     await system.stop()
   }
@@ -53,7 +53,9 @@ async function byBytes ({ plan: { forMs }, progress }: Conditions): Promise<Sect
     progress.step(`pictures of ${kilobytes} KB`)
     const system = await startSystem({ workerArgs: simulatedWorker, env: roomy })
     const picture = Buffer.concat([photo, Buffer.alloc(kilobytes * 1_024 - photo.length, 0x5a)])
-    const figures = await observe(system, () => closedLoop({ url: system.url, uploads: [asForm(picture)], clients: 16, durationMs: forMs }))
+    const load = { url: system.url, uploads: [asForm(picture)], clients: 16 }
+    await closedLoop({ ...load, durationMs: forMs / 4 })
+    const figures = await observe(system, () => closedLoop({ ...load, durationMs: forMs }))
     await system.stop()
     rows.push({ 'picture KB': String(kilobytes), 'images/s': figures.imagesPerSecond, 'MB/s': figures.imagesPerSecond * kilobytes / 1_024, p50: figures.p50Ms, p99: figures.p99Ms, errors: Object.values(figures.errors).reduce((a, b) => a + b, 0), ...cpuColumns(figures.cpuMsPerImage) })
   }
@@ -63,6 +65,7 @@ async function byBytes ({ plan: { forMs }, progress }: Conditions): Promise<Sect
 async function byClients ({ uploads, plan: { forMs }, progress }: Conditions): Promise<Section> {
   const rows: Section['rows'] = []
   const system = await startSystem({ workerArgs: simulatedWorker, env: roomy })
+  await closedLoop({ url: system.url, uploads, clients: 16, durationMs: forMs / 4 })
   for (const clients of [1, 10, 100, 1_000]) {
     progress.step(`${clients} clients`)
     const figures = await observe(system, () => closedLoop({ url: system.url, uploads, clients, durationMs: forMs }))

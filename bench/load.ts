@@ -20,7 +20,7 @@ export interface Load {
   /** Address of the server. */
   url: string
   uploads: readonly Upload[]
-  /** Requests are begun for this long; those open at the end are waited for, and not counted in the rate. */
+  /** How long it is measured; what is open at the end is waited for. */
   durationMs: number
   /** Milliseconds after which an unanswered request counts as lost; none of these servers takes a minute. */
   lostAfterMs?: number
@@ -30,15 +30,23 @@ export interface Load {
 
 export interface LoadResult {
   samples: Sample[]
-  /** From the first request until no new ones were begun. */
-  durationMs: number
+  /** When it was measured, in milliseconds since the load began. */
+  window: Window
 }
 
-/** `clients` clients, each of which sends its next picture as soon as it has an answer. */
+export interface Window { fromMs: number, toMs: number }
+
+/**
+ * `clients` clients, each of which sends its next picture as soon as it has an answer. Measured from when each has had its
+ * first: until then queues are filling, and waits are shorter than they will be.
+ */
 export async function closedLoop ({ clients, ...load }: Load & { clients: number }): Promise<LoadResult> {
-  return await measure(load, clients, async (send, ends) => {
+  return await measure(load, clients, async (send, { open, isOver }) => {
+    let waiting = clients
     await Promise.all(Array.from({ length: clients }, async () => {
-      while (!ends()) await send(performance.now())
+      await send(performance.now())
+      if (--waiting === 0) open()
+      while (!isOver()) await send(performance.now())
     }))
   })
 }
@@ -48,39 +56,48 @@ export async function closedLoop ({ clients, ...load }: Load & { clients: number
  * from when a picture was to be sent, so that a server, or this generator, that stalls does not hide it.
  */
 export async function openLoop ({ perSecond, ...load }: Load & { perSecond: number }): Promise<LoadResult> {
-  return await measure(load, null, async (send, ends) => {
-    const open: Array<Promise<void>> = []
-    for (let nextMs = performance.now(); !ends(); nextMs += exponential(1_000 / perSecond)) {
+  return await measure(load, null, async (send, { open, isOver }) => {
+    const sent: Array<Promise<void>> = []
+    open()
+    for (let nextMs = performance.now(); !isOver(); nextMs += exponential(1_000 / perSecond)) {
       const waitMs = nextMs - performance.now()
       if (waitMs > 1) await sleep(waitMs)
-      open.push(send(nextMs))
+      sent.push(send(nextMs))
     }
-    await Promise.all(open)
+    await Promise.all(sent)
   })
 }
 
 /** `count` pictures at once. */
 export async function burst ({ count, ...load }: Omit<Load, 'durationMs'> & { count: number }): Promise<LoadResult> {
-  return await measure({ ...load, durationMs: Infinity }, null, async send => {
+  return await measure({ ...load, durationMs: Infinity }, null, async (send, { open }) => {
+    open()
     await Promise.all(Array.from({ length: count }, () => send(performance.now())))
   })
 }
 
 type Send = (atMs: number) => Promise<void>
+/** `open` begins the time that is measured. */
+interface Watch { open: () => void, isOver: () => boolean }
 
-async function measure ({ url, uploads, durationMs, lostAfterMs = 60_000, isRight = () => true }: Load, connections: number | null, drive: (send: Send, ends: () => boolean) => Promise<void>): Promise<LoadResult> {
+async function measure ({ url, uploads, durationMs, lostAfterMs = 60_000, isRight = () => true }: Load, connections: number | null, drive: (send: Send, watch: Watch) => Promise<void>): Promise<LoadResult> {
   const pool = new Pool(url, { connections, pipelining: 1, headersTimeout: lostAfterMs, bodyTimeout: lostAfterMs })
   const startedMs = performance.now()
   const samples: Sample[] = []
   let next = 0
+  let fromMs = Infinity
+  const elapsedMs = () => performance.now() - startedMs
 
   await drive(async atMs => {
     const index = next++ % uploads.length
     const { code, stages } = await post(pool, uploads[index] as Upload, text => isRight(text, index)).catch((error: Error) => ({ code: `LOST ${error.name}`, stages: {} }))
     samples.push({ atMs: atMs - startedMs, ms: performance.now() - atMs, code, stages })
-  }, () => performance.now() - startedMs >= durationMs)
+  }, {
+    open () { fromMs = elapsedMs() },
+    isOver: () => elapsedMs() >= fromMs + durationMs
+  })
   await pool.close()
-  return { samples, durationMs }
+  return { samples, window: { fromMs, toMs: fromMs + durationMs } }
 }
 
 async function post (pool: Pool, { body, contentType }: Upload, isRight: (answer: string) => boolean): Promise<Pick<Sample, 'code' | 'stages'>> {

@@ -83,6 +83,9 @@ export function cpuColumns (cpuMsPerImage: Record<string, number> = {}): Record<
  */
 export async function measureEfficiency (system: System, model: ModelOnly, { uploads, plan: { rounds, forMs }, progress }: Conditions): Promise<Section> {
   const rows: Section['rows'] = []
+  progress.step('warming up')
+  // The model alone has run all its code before it is measured, and the system must have, too.
+  await closedLoop({ url: system.url, uploads, clients: saturating, durationMs: forMs })
   for (let round = 1; round <= rounds; round++) {
     progress.step(`efficiency, round ${round} of ${rounds}`)
     const alone = await model.imagesPerSecond(forMs)

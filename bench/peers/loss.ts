@@ -60,8 +60,9 @@ async function loseWithOurs ({ modelsDir }: Ground, conditions: Conditions) {
 
 async function saturate ({ name, url }: Contender, alone: Prediction[][], { uploads, plan, progress }: Conditions): Promise<Outcome> {
   progress.step(`two workers: ${clients} clients, ${name}`)
-  const { samples, durationMs } = await closedLoop({ url, uploads, clients, durationMs: 2 * plan.forMs, lostAfterMs, isRight: isAnswerTo(alone) })
-  const { ok, imagesPerSecond, errors: { WRONG: wrong = 0, ...errors } } = figuresOf({ samples, durationMs })
+  const result = await closedLoop({ url, uploads, clients, durationMs: 2 * plan.forMs, lostAfterMs, isRight: isAnswerTo(alone) })
+  const { ok, imagesPerSecond, errors: { WRONG: wrong = 0, ...errors } } = figuresOf(result)
+  const { samples } = result
   const lost = samples.filter(({ code }) => code.startsWith('LOST')).length
   return { contender: name, sent: samples.length, right: ok, wrong, lost, errors, imagesPerSecond }
 }
