@@ -56,7 +56,7 @@ async function throughput (inference: Inference, { values, batchSize, forMs }: {
   let images = 0
   await Promise.all(Array.from({ length: 2 }, async () => {
     while (performance.now() - startedMs < forMs) {
-      await inference.infer(new Float32Array(batchSize * values).fill(0.5), batchSize)
+      await inference.infer(inference.allocate(batchSize * values).fill(0.5), batchSize)
       images += batchSize
     }
   }))
@@ -67,7 +67,7 @@ async function latency (inference: Inference, { values, forMs }: { values: numbe
   const startedMs = performance.now()
   const times: number[] = []
   while (performance.now() - startedMs < forMs) {
-    const input = new Float32Array(values).fill(0.5)
+    const input = inference.allocate(values).fill(0.5)
     const beforeMs = performance.now()
     await inference.infer(input, 1)
     times.push(performance.now() - beforeMs)
@@ -82,7 +82,7 @@ async function main ([modelsDir = '', name = '', threads = '1', batch = '1']: st
   const inference = await startInference({ model, choice: 'auto', threads: Number(threads) })
   const batchSize = Number(batch)
   // The first run of a size allocates.
-  for (const size of [1, batchSize]) await inference.infer(new Float32Array(size * values), size)
+  for (const size of [1, batchSize]) await inference.infer(inference.allocate(size * values), size)
   process.on('message', async ({ what, forMs }: Question) => {
     process.send?.({ value: what === 'throughput' ? await throughput(inference, { values, batchSize, forMs }) : await latency(inference, { values, forMs }) })
   })

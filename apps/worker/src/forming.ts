@@ -5,7 +5,7 @@ export interface FormingOptions {
   capacity: number
   /** Floats in one image. */
   imageValues: number
-  allocate: (floats: number) => Float32Array<ArrayBuffer>
+  allocate: (floats: number) => Float32Array
   writeImage: WriteImage
 }
 
@@ -15,7 +15,7 @@ export interface FormingOptions {
  */
 export function createForming<Job extends { rgb: Uint8Array }> ({ capacity, imageValues, allocate, writeImage }: FormingOptions) {
   let jobs: Job[] = []
-  let input: Float32Array<ArrayBuffer> | undefined
+  let input: Float32Array | undefined
 
   return {
     get jobs (): readonly Job[] { return jobs },
@@ -27,7 +27,7 @@ export function createForming<Job extends { rgb: Uint8Array }> ({ capacity, imag
     },
 
     /** What has formed, and begins anew. The places behind the jobs hold whatever was there before. */
-    take (): { jobs: Job[], input: Float32Array<ArrayBuffer> } {
+    take (): { jobs: Job[], input: Float32Array } {
       const formed = { jobs, input: input ?? new Float32Array(0) }
       jobs = []
       input = undefined

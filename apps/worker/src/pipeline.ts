@@ -32,7 +32,7 @@ export interface PipelineOptions {
 }
 
 interface Decoded { delivery: Delivery, rgb: Uint8Array, decodeMs: number, decodedAtMs: number }
-interface Batch { jobs: Decoded[], input: Float32Array<ArrayBuffer>, startedAtMs: number }
+interface Batch { jobs: Decoded[], input: Float32Array, startedAtMs: number }
 
 /** An engine's batch may take ten times what warm-up measured, and never less than this, before it counts as hung. */
 const patienceMs = 10_000

@@ -32,10 +32,15 @@ const quickMs = 1_500
  * Runs every batch size that may be used, and fits the curve from which the largest is chosen. No larger one is tried than can be of
  * use: where images take 40 ms each whatever the size, five sizes say so.
  */
-export async function warmUp ({ infer, batchSizes }: Pick<Inference, 'infer' | 'batchSizes'>, { values, maxSize }: WarmUpOptions): Promise<WarmUp> {
+export async function warmUp ({ allocate, infer, batchSizes }: Pick<Inference, 'allocate' | 'infer' | 'batchSizes'>, { values, maxSize }: WarmUpOptions): Promise<WarmUp> {
   const started = performance.now()
   const elapsedMs = () => performance.now() - started
-  const run = (size: number) => runOnce(infer, size, values)
+  const run = async (size: number): Promise<number> => {
+    const input = allocate(size * values)
+    const beforeMs = performance.now()
+    await infer(input, size)
+    return performance.now() - beforeMs
+  }
   const sizes = batchSizes.kind === 'fixed' ? [batchSizes.size] : warmUpSizes(maxSize)
 
   let measured: Measured[] = []
@@ -82,12 +87,4 @@ function paddedSizes (batchSizes: BatchSizes, measured: Measured[], maxBatch: nu
     case 'compiled': return measured.map(({ size }) => size).filter(size => size <= maxBatch)
     case 'fixed': return [batchSizes.size]
   }
-}
-
-/** Milliseconds of a run. */
-async function runOnce (infer: Inference['infer'], size: number, values: number): Promise<number> {
-  const input = new Float32Array(size * values)
-  const before = performance.now()
-  await infer(input, size)
-  return performance.now() - before
 }

@@ -14,6 +14,7 @@ function createEngine (t: TestContext, { aMs, bMs, firstMs = 0, noiseMs = () => 
     batchSizes,
     runs,
     tookMs: () => nowMs - 1_000,
+    allocate: (floats: number) => new Float32Array(floats),
     async infer (input: Float32Array, batchSize: number): Promise<Float32Array> {
       nowMs += aMs + bMs * batchSize + noiseMs(runs.length) + (runs.some(run => run.batchSize === batchSize) ? 0 : firstMs)
       runs.push({ floats: input.length, batchSize })
@@ -88,5 +89,5 @@ test('a slow model is not measured to the last size, and never runs larger batch
 })
 
 test('an engine that fails fails the warm-up', async () => {
-  await assert.rejects(warmUp({ batchSizes: { kind: 'any' }, infer: async () => { throw new Error('no memory') } }, { values: 3, maxSize: 4 }), /no memory/)
+  await assert.rejects(warmUp({ batchSizes: { kind: 'any' }, allocate: floats => new Float32Array(floats), infer: async () => { throw new Error('no memory') } }, { values: 3, maxSize: 4 }), /no memory/)
 })

@@ -3,17 +3,16 @@ import type { ChooseOptions } from './choose.ts'
 import type { Reply, Request } from './thread.ts'
 
 type Ready = Extract<Reply, { type: 'ready' }>
-type Scores = Extract<Reply, { type: 'scores' }>
 
 /** The engine in its thread, seen from the worker's main thread. */
 export interface Inference extends Omit<Ready, 'type'> {
   /**
-   * Room for a batch, of what came back from the engine where that is large enough; what it holds is undefined. New memory for each
-   * batch, 0.6 MB an image, would keep the garbage collector and the kernel busy for 0.3 ms an image.
+   * Room for a batch that the engine's thread sees, of an earlier one where that is large enough; what it holds is undefined.
+   * New memory for each batch, 0.6 MB an image, would keep the garbage collector and the kernel busy for 0.3 ms an image.
    */
-  allocate: (floats: number) => Float32Array<ArrayBuffer>
-  /** Scores of a batch, `batchSize` × classes. `input` is gone afterwards: its buffer moves to the engine's thread. */
-  infer: (input: Float32Array<ArrayBuffer>, batchSize: number) => Promise<Float32Array>
+  allocate: (floats: number) => Float32Array
+  /** Scores of a batch, `batchSize` × classes. `input` is from `allocate`, and belongs to the next batch once it is answered; any other is copied. */
+  infer: (input: Float32Array, batchSize: number) => Promise<Float32Array>
   /** Answers the batches that its thread has, and ends it. */
   close: () => Promise<void>
 }
@@ -33,7 +32,7 @@ export interface ThreadOptions {
 export async function startInference (options: ChooseOptions, threadOptions: ThreadOptions = {}): Promise<Inference> {
   let thread = await startThread(options, threadOptions)
   let starting: Promise<EngineThread> | undefined
-  const spare: ArrayBuffer[] = []
+  const spare: SharedArrayBuffer[] = []
   let closed = false
   const { type: _, ...ready } = thread.ready
 
@@ -41,17 +40,15 @@ export async function startInference (options: ChooseOptions, threadOptions: Thr
     ...ready,
     allocate (floats) {
       const fits = spare.findIndex(({ byteLength }) => byteLength >= 4 * floats)
-      const [buffer = new ArrayBuffer(4 * floats)] = fits === -1 ? [] : spare.splice(fits, 1)
+      const [buffer = new SharedArrayBuffer(4 * floats)] = fits === -1 ? [] : spare.splice(fits, 1)
       return new Float32Array(buffer, 0, floats)
     },
     async infer (input, batchSize) {
       if (closed) throw new Error('the engine is closed')
-      // A buffer that has moved already would arrive as nothing, and never be answered.
-      if (input.length === 0) throw new Error('the batch is empty, or was sent before')
       const living = thread.isDead() ? await restart() : thread
-      const { scores, input: used } = await living.infer(input, batchSize)
-      spare.push(used.buffer)
-      spare.splice(0, spare.length - spares)
+      const scores = await living.infer(input, batchSize)
+      // That of a batch which failed is not kept: it would be what the next one is padded with.
+      keep(input)
       return scores
     },
     async close () {
@@ -59,6 +56,11 @@ export async function startInference (options: ChooseOptions, threadOptions: Thr
       await starting?.catch(() => {})
       await thread.close()
     }
+  }
+
+  function keep ({ buffer }: Float32Array): void {
+    if (buffer instanceof SharedArrayBuffer) spare.push(buffer)
+    spare.splice(0, spare.length - spares)
   }
 
   /** A new thread for the dead one; the same for all who ask while it starts. */
@@ -74,9 +76,9 @@ type EngineThread = Awaited<ReturnType<typeof startThread>>
 
 async function startThread (options: ChooseOptions, { script = new URL('./thread.js', import.meta.url) }: ThreadOptions) {
   const worker = new Worker(script, { workerData: options })
-  const post = (request: Request, transfer: ArrayBuffer[] = []) => worker.postMessage(request, transfer)
+  const post = (request: Request) => worker.postMessage(request)
   const ended = new Promise<void>(resolve => worker.once('exit', () => resolve()))
-  const waiting = new Map<number, { resolve: (answer: Scores) => void, reject: (error: Error) => void }>()
+  const waiting = new Map<number, { resolve: (scores: Float32Array) => void, reject: (error: Error) => void }>()
   let nextId = 0
   let dead = false
 
@@ -89,7 +91,7 @@ async function startThread (options: ChooseOptions, { script = new URL('./thread
         case 'unavailable':
           void worker.terminate()
           return reject(new Error(reply.reason))
-        case 'scores': return settle(reply.id)?.resolve(reply)
+        case 'scores': return settle(reply.id)?.resolve(reply.scores)
         case 'failed': return settle(reply.id)?.reject(new Error(reply.reason))
       }
     })
@@ -107,13 +109,13 @@ async function startThread (options: ChooseOptions, { script = new URL('./thread
   return {
     ready,
     isDead: () => dead,
-    infer (input: Float32Array<ArrayBuffer>, batchSize: number): Promise<Scores> {
+    infer (input: Float32Array, batchSize: number): Promise<Float32Array> {
       return new Promise((resolve, reject) => {
         // A message to a thread that has ended is lost without a word.
         if (dead) return reject(new Error('the engine’s thread has ended'))
         const id = nextId++
         waiting.set(id, { resolve, reject })
-        post({ type: 'infer', id, input, batchSize }, [input.buffer])
+        post({ type: 'infer', id, input, batchSize })
       })
     },
     /** Asked first, and only then terminated: ONNX Runtime takes the process down if its thread is gone as a batch comes back. */

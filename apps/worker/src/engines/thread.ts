@@ -3,16 +3,19 @@ import type { Artifact, Model } from '@streamsight/models'
 import type { BatchSizes, EngineName } from '../engine.ts'
 import { chooseEngine, type ChooseOptions, type Rejected } from './choose.ts'
 
-/** What crosses between the worker's main thread and the engine's. Buffers are transferred, never copied; that of the input goes back. */
+/**
+ * What crosses between the worker's main thread and the engine's. The input is in memory that both see: to hand over megabytes with
+ * each batch made V8 collect all garbage for every second image, because it counts them anew each time they arrive.
+ */
 export type Request = { type: 'infer' } & Batch | { type: 'close' }
 export type Reply =
   | { type: 'ready', name: EngineName, layout: Artifact['layout'], batchSizes: BatchSizes, rejected: Rejected[] }
   | { type: 'unavailable', reason: string }
-  | { type: 'scores', id: number, scores: Float32Array<ArrayBuffer>, input: Float32Array<ArrayBuffer> }
+  | { type: 'scores', id: number, scores: Float32Array<ArrayBuffer> }
   | { type: 'failed', id: number, reason: string }
   | { type: 'closed' }
 
-interface Batch { id: number, input: Float32Array<ArrayBuffer>, batchSize: number }
+interface Batch { id: number, input: Float32Array, batchSize: number }
 
 export type ThreadData = ChooseOptions & { model: Model }
 
@@ -24,10 +27,11 @@ async function main (): Promise<void> {
 
   try {
     const { engine, name, artifact, rejected } = await chooseEngine(workerData as ThreadData)
+    const own = createOwn()
     const answer = async ({ id, input, batchSize }: Batch): Promise<void> => {
       try {
-        const scores = new Float32Array(await engine.run(input, batchSize))
-        post({ type: 'scores', id, scores, input }, [scores.buffer, input.buffer])
+        const scores = new Float32Array(await engine.run(own(input), batchSize))
+        post({ type: 'scores', id, scores }, [scores.buffer])
       } catch (error) {
         post({ type: 'failed', id, reason: String(error) })
       }
@@ -41,6 +45,17 @@ async function main (): Promise<void> {
     post({ type: 'ready', name, layout: artifact.layout, batchSizes: engine.batchSizes, rejected })
   } catch (error) {
     post({ type: 'unavailable', reason: (error as Error).message })
+  }
+}
+
+/** A copy in memory that is used again and again: ONNX Runtime takes none that is shared. It costs 0.04 ms an image of 224 × 224. */
+function createOwn () {
+  let memory = new Float32Array(0)
+  return (values: Float32Array): Float32Array => {
+    if (memory.length < values.length) memory = new Float32Array(values.length)
+    const copy = memory.subarray(0, values.length)
+    copy.set(values)
+    return copy
   }
 }
 
