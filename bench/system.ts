@@ -7,6 +7,7 @@ import { createConnection, keysOf } from '@streamsight/protocol'
 import { root } from '../scripts/bootstrap.js'
 import { freePort, startRedis } from '../scripts/redis.js'
 import { memoryEnv, nodeArgs as usualNodeArgs } from '../scripts/supervisor.js'
+import { silentLog } from '../test/support/log.ts'
 import { until } from '../test/support/until.ts'
 
 export interface SystemOptions {
@@ -47,7 +48,7 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
   launch('gateway', ['apps/gateway/dist/main.js'], shared)
   for (let slot = 1; slot <= workers; slot++) launch(`worker-${slot}`, workerArgs, { ENGINE_THREADS: threads, ...shared, WORKER_SLOT: String(slot), ...workerEnv(slot) })
   process.once('exit', () => { for (const pid of [redis.pid, ...[...children.values()].flatMap(child => child.pid ?? [])]) kill(pid) })
-  const commands = createConnection({ url: redis.url, name: 'bench', log: { info () {}, warn () {}, error () {} } })
+  const commands = createConnection({ url: redis.url, name: 'bench', log: silentLog })
   await commands.connect()
   await until('every worker is ready', everyWorkerReady, 180_000).catch(async (error: unknown) => {
     await stop()

@@ -23,8 +23,8 @@ async function main () {
   const redis = process.env['REDIS_URL'] ? undefined : await ensureRedis()
   await build()
 
-  const supervisor = createSupervisor((program, code) => {
-    say(`${program.name} ended with code ${code} before the system was ready`)
+  const supervisor = createSupervisor((program, how) => {
+    say(`${program.name} ended (${how}) before the system was ready`)
     void stop(1)
   })
   let stopping = false

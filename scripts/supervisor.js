@@ -28,7 +28,7 @@ export const memoryEnv = { MALLOC_ARENA_MAX: '2' }
 /**
  * @typedef {{ name: string, command: string, args: string[], env?: Record<string, string | undefined>, cwd: string, quiet?: boolean }} Program
  *   `quiet`: what it prints is shown only if it ends unasked
- * @param {(program: Program, code: number | null) => void} onFirstDeath called instead of a restart when a process ends before `settled`
+ * @param {(program: Program, how: string) => void} onFirstDeath called instead of a restart when a process ends before `settled`; `how`: its signal or exit code
  */
 export function createSupervisor (onFirstDeath) {
   /** @type {Map<string, import('node:child_process').ChildProcess>} */
@@ -50,9 +50,10 @@ export function createSupervisor (onFirstDeath) {
     child.once('close', async (code, signal) => {
       if (stopping) return
       if (said !== '') say(`${program.name} said:\n${said.trim()}`)
-      if (!settled) return onFirstDeath(program, code)
+      const how = signal ?? `code ${code}`
+      if (!settled) return onFirstDeath(program, how)
       const nextMs = performance.now() - startedMs > healthyMs ? firstPauseMs : pauseMs
-      say(`${program.name} ended (${signal ?? `code ${code}`}), starting it again in ${nextMs} ms`)
+      say(`${program.name} ended (${how}), starting it again in ${nextMs} ms`)
       await sleep(nextMs)
       if (!stopping) start(program, Math.min(2 * nextMs, longestPauseMs))
     })

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { importModel, type ImportOptions } from '@streamsight/models/import'
 import { root } from '../scripts/bootstrap.js'
+import { temporaryFolder } from './support/folder.ts'
 import { many, startSystem, type System } from './support/system.ts'
 
 /** Models of others, with figures that others measured: does an upload mean to our system what it means to them? */
@@ -29,8 +29,7 @@ function labels (): string[] {
 
 /** A folder with both models, as `npm run model -- import` makes them. The figures were measured on the centre of a short side of 256. */
 async function importBoth (t: TestContext): Promise<string> {
-  const modelsDir = mkdtempSync(join(tmpdir(), 'streamsight-models-'))
-  t.after(() => rmSync(modelsDir, { recursive: true }))
+  const modelsDir = temporaryFolder(t)
   const shared = { modelsDir, labels: join(mobilenet, 'imagenet_labels_1000.json'), overrides: { fit: 'cover', cropFraction: 0.875, kernel: 'linear' } } satisfies Partial<ImportOptions>
   await importModel({ ...shared, path: mobilenet, name: 'mobilenet', preprocessing: 'keras-tf' })
   await importModel({ ...shared, path: int8, name: 'int8', preprocessing: 'imagenet', activation: 'logits' })

@@ -1,71 +1,24 @@
 import assert from 'node:assert/strict'
-import { execFile, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
-import { after, test, type TestContext } from 'node:test'
-import { promisify } from 'node:util'
-import { crc32, deflateSync } from 'node:zlib'
-import {
-  createClock, createConnection, createConsumer, createRegistration, keysOf, protocolVersion, type Delivery, type FailureCode, type Outcome
-} from '@streamsight/protocol'
+import { after, test } from 'node:test'
+import { deflateSync } from 'node:zlib'
+import { createConnection, keysOf } from '@streamsight/protocol'
 import { errorTable, type ErrorCode } from '../apps/gateway/dist/errors.js'
-import { root } from '../scripts/bootstrap.js'
+import { pngChunk } from '../apps/worker/test/support/pictures.ts'
+import { assertShip, boundary, chunked, curl, formOf, multipart, post, postForm, postStubbornly, readReply, send, withoutCurl, type Reply } from './support/client.ts'
+import { temporaryFolder } from './support/folder.ts'
+import { silentLog } from './support/log.ts'
+import { startStandIn } from './support/stand-in.ts'
 import { fixture, startSystem, type System } from './support/system.ts'
 import { until } from './support/until.ts'
 
-/** An HTTP answer, whatever carried it here. */
-interface Reply { status: number, headers: Headers, text: string }
-
-interface Part { name: string, content: Buffer | string, filename?: string }
-
 const provoked = new Set<ErrorCode>()
 const ship = fixture('ship.jpg')
-const boundary = 'streamsight'
-const multipart = `multipart/form-data; boundary=${boundary}`
-const withoutCurl = spawnSync('curl', ['--version']).error !== undefined && 'curl is not installed'
 
 /** With a real worker, for every test that wants nothing special. */
 const shared = startSystem({ after: end => after(end as () => Promise<void>) }, { env: { ADMIN_TOKEN: 'operator' } })
-
-test('every way to send an image is understood', async t => {
-  const system = await shared
-  const file = join(root, 'test/fixtures/ship.jpg')
-  const json = (image: string) => post(system, JSON.stringify({ image }), { type: 'application/json' })
-  const ways: Record<string, () => Promise<Reply>> = {
-    'a form with a file name': () => postForm(system, [{ name: 'image', content: ship, filename: 'ship.jpg' }]),
-    'a form without a file name': () => postForm(system, [{ name: 'image', content: ship }]),
-    'a form with fields and files around it': () => postForm(system, [
-      { name: 'comment', content: 'before' }, { name: 'other', content: fixture('cat.png'), filename: 'cat.png' },
-      { name: 'image', content: ship, filename: 'ship.jpg' },
-      { name: 'comment', content: 'after' }, { name: 'another', content: fixture('dog.jpg'), filename: 'dog.jpg' }
-    ]),
-    'a form with two of them, of which the first counts': () => postForm(system, [
-      { name: 'image', content: ship, filename: 'ship.jpg' }, { name: 'image', content: fixture('cat.png'), filename: 'cat.png' }
-    ]),
-    'JSON with base64': () => json(ship.toString('base64')),
-    'JSON with base64url': () => json(ship.toString('base64url')),
-    'JSON with a data URL': () => json(`data:image/jpeg;base64,${ship.toString('base64')}`),
-    'raw as the type it has': () => post(system, ship, { type: 'image/jpeg' }),
-    'raw as a type it does not have': () => post(system, ship, { type: 'image/png' }),
-    'raw as text': () => post(system, ship, { type: 'text/plain' }),
-    'raw as what curl claims': () => post(system, ship, { type: 'application/x-www-form-urlencoded' }),
-    'raw without a type': () => post(system, ship),
-    'raw in chunks of unknown number': () => postStubbornly(system, chunked(ship), { 'Transfer-Encoding': 'chunked' })
-  }
-  for (const [way, send] of Object.entries(ways)) await t.test(way, async () => assertShip(await send()))
-
-  const curlWays: Record<string, string[]> = { '-F image=@': ['-F', `image=@${file}`], '-F image=<': ['-F', `image=<${file}`], '--data-binary': ['--data-binary', `@${file}`] }
-  for (const [way, args] of Object.entries(curlWays)) await t.test(`curl ${way}`, { skip: withoutCurl }, async () => assertShip(await curl(system, args)))
-
-  for (const [topK, expected] of [[1, 1], [3, 3], [100, 10]] as const) {
-    await t.test(`topK=${topK} gives ${expected} of the model’s 10 classes`, async () => {
-      assertShip(await post(system, ship, { query: `?topK=${topK}` }), expected)
-    })
-  }
-  await t.test('the model by its name', async () => assertShip(await post(system, ship, { query: '?model=everyday' })))
-})
 
 test('every mistake of a client gets its own answer', async t => {
   const system = await shared
@@ -138,7 +91,7 @@ test('every mistake of a client gets its own answer', async t => {
   })
 
   await t.test('what breaks on our side tells nothing of it', async t => {
-    const redis = createConnection({ url: system.redis.url, name: 'test', log: silent })
+    const redis = createConnection({ url: system.redis.url, name: 'test', log: silentLog })
     await redis.connect()
     t.after(() => redis.destroy())
     await redis.set(keysOf(system.prefix, 'everyday').dead, 'not a stream')
@@ -192,7 +145,7 @@ test('a file that is too large is refused in words, not by a reset connection', 
 
 test('keys and rates', async t => {
   const system = await startSystem(t, { workers: 0, env: { API_KEYS: 'alpha, beta', RATE_LIMIT_PER_MINUTE: '3', ADMIN_TOKEN: 'operator' } })
-  await standIn(t, system)
+  await startStandIn(t, system)
   const ask = (authorization?: string) => post(system, 'no image', { headers: authorization === undefined ? {} : { authorization } })
 
   for (const wrong of [undefined, 'Bearer gamma', 'Bearer', 'Bearer alph', 'Bearer alpha,', 'Bearer operator', 'Basic alpha', 'alpha']) {
@@ -226,7 +179,7 @@ test('what happens behind the gateway', async t => {
 
   await t.test('no worker has ever been there', async () => assertRefused(await post(system, ship), 'NO_WORKERS'))
 
-  const worker = await standIn(t, system)
+  const worker = await startStandIn(t, system)
   for (const code of ['INFERENCE_FAILED', 'POISONED_IMAGE', 'UNDECODABLE_IMAGE', 'UNSUPPORTED_IMAGE', 'TOO_MANY_PIXELS', 'DEADLINE_EXCEEDED'] as const) {
     await t.test(`a worker says ${code}`, async () => {
       const reply = post(system, ship)
@@ -301,119 +254,6 @@ test('every code of the error table was provoked in this file', () => {
   assert.deepEqual([...provoked].toSorted(), Object.keys(errorTable).toSorted())
 })
 
-const silent = { info () {}, warn () {}, error () {} }
-
-/** A worker without a model: the test says what becomes of each job. */
-async function standIn (t: TestContext, system: System) {
-  const [commands, blocking] = [1, 2].map(() => createConnection({ url: system.redis.url, name: 'stand-in', log: silent })) as [ReturnType<typeof createConnection>, ReturnType<typeof createConnection>]
-  await Promise.all([commands.connect(), blocking.connect()])
-  t.after(() => { commands.destroy(); blocking.destroy() })
-  const keys = keysOf(system.prefix, 'everyday')
-  const clock = createClock(commands)
-  await clock.sync()
-  const consumer = createConsumer({ commands, blocking }, { keys, name: 'stand-in', clock })
-  await consumer.ensureGroup()
-  const registration = createRegistration(commands, keys, clock)
-  const report = () => registration.report({
-    name: 'stand-in',
-    pid: 1,
-    state: 'ready',
-    model: { name: 'everyday', version: '1', classes: 10, width: 32, height: 32 },
-    engine: 'none',
-    latency: { aMs: 1, bMs: 1 },
-    maxBatch: 1,
-    ratePerSecond: 100,
-    held: 0,
-    finished: 0
-  })
-  await report()
-  await until('the gateway has seen it', async () => (await send(`${system.url}/health/ready`, {})).status === 200)
-
-  return {
-    report,
-
-    /** The next job, taken as a real worker takes it. */
-    async take (): Promise<Delivery> {
-      await report()
-      return await until('a job arrives', async () => (await consumer.read(1, () => {}))[0])
-    },
-
-    async finish (delivery: Delivery, code?: FailureCode): Promise<void> {
-      const said = { v: protocolVersion, id: delivery.job.id, worker: 'stand-in', deliveries: 1 } as const
-      const outcome: Outcome = code === undefined
-        ? { ...said, status: 'ok', predictions: [{ label: 'ship', probability: 1 }], model: { name: 'everyday', version: '1' }, engine: 'none', batchSize: 1, timings: { queueMs: 0, decodeMs: 0, inferMs: 0 } }
-        : { ...said, status: 'error', code, message: 'for the client' }
-      assert.equal(await consumer.finish(delivery, outcome), true)
-    }
-  }
-}
-
-async function send (url: string, init: RequestInit): Promise<Reply> {
-  const response = await fetch(url, init)
-  return { status: response.status, headers: response.headers, text: await response.text() }
-}
-
-/** POST /predict. No type means no Content-Type. */
-function post (system: Pick<System, 'url'>, body: Buffer | string, { type, headers = {}, query = '' }: { type?: string, headers?: Record<string, string>, query?: string } = {}): Promise<Reply> {
-  return send(`${system.url}/predict${query}`, { method: 'POST', body: new Uint8Array(Buffer.from(body)), headers: { ...headers, ...(type === undefined ? {} : { 'content-type': type }) } })
-}
-
-function postForm (system: System, parts: Part[]): Promise<Reply> {
-  return post(system, formOf(parts), { type: multipart })
-}
-
-function formOf (parts: Part[]): Buffer {
-  const encoded = parts.flatMap(({ name, content, filename }) => [
-    Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${name}"${filename === undefined ? '' : `; filename="${filename}"`}\r\n\r\n`),
-    Buffer.from(content), Buffer.from('\r\n')
-  ])
-  return Buffer.concat([...encoded, Buffer.from(`--${boundary}--\r\n`)])
-}
-
-/** POST /predict by a client that reads nothing before it has sent everything, as many simple ones do. */
-async function postStubbornly (system: System, body: Buffer, headers: Record<string, string> = {}): Promise<Reply> {
-  const fields = { Host: 'a', ...('Transfer-Encoding' in headers ? {} : { 'Content-Length': String(body.length) }), ...headers }
-  const socket = connect(system.port, '127.0.0.1').pause()
-  socket.write(`POST /predict HTTP/1.1\r\n${Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`)
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject)
-    socket.write(body, error => error ? reject(error) : resolve())
-  })
-  const reply = await readReply(socket)
-  socket.destroy()
-  return reply
-}
-
-/** The next answer on a bare connection. */
-async function readReply (socket: Socket): Promise<Reply> {
-  let transcript = ''
-  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
-    transcript += String(chunk)
-    const reply = parseReply(transcript)
-    if (reply.text.length === Number(reply.headers.get('content-length') ?? -1)) return reply
-  }
-  throw new Error(`the connection ended in an answer: ${transcript}`)
-}
-
-/** A body as a single chunk of a transfer whose length is not told beforehand. */
-function chunked (body: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n0\r\n\r\n')])
-}
-
-/** POST /predict by the real curl. Fails if curl does, on a reset connection for one. */
-async function curl (system: System, args: string[]): Promise<Reply> {
-  const { stdout } = await promisify(execFile)('curl', ['--silent', '--show-error', '--include', '--noproxy', '*', ...args, `${system.url}/predict`])
-  return parseReply(stdout)
-}
-
-/** The last answer in a transcript: before it there may be a "100 Continue". */
-function parseReply (transcript: string): Reply {
-  const blocks = transcript.split('\r\n\r\n')
-  const [statusLine = '', ...fields] = (blocks.findLast(block => block.startsWith('HTTP/')) ?? '').split('\r\n')
-  const headers = new Headers(fields.map(field => field.split(/: ?(.*)/s).slice(0, 2) as [string, string]))
-  return { status: Number(statusLine.split(' ')[1]), headers, text: blocks.at(-1) ?? '' }
-}
-
 function errorOf (text: string): { code: string, message: string } {
   return (JSON.parse(text) as { error: { code: string, message: string } }).error
 }
@@ -436,13 +276,6 @@ function assertRetryAfter ({ headers }: Reply): void {
   assert.match(headers.get('retry-after') ?? '', /^([1-9]|[1-5]\d|60)$/)
 }
 
-function assertShip ({ status, text }: Reply, count = 5): void {
-  assert.equal(status, 200, text)
-  const { predictions } = JSON.parse(text) as { predictions: Array<{ label: string, probability: number }> }
-  assert.equal(predictions.length, count)
-  assert.equal(predictions[0]?.label, 'ship')
-}
-
 /** Waits until the gateway holds places for bodies of so many bytes. */
 async function untilHeld (system: System, bytes: number): Promise<void> {
   await until(`${bytes} bytes are held`, async () => (await send(`${system.url}/metrics`, {})).text.includes(`streamsight_held_bytes ${bytes}\n`))
@@ -452,24 +285,10 @@ async function untilUnready (system: System, reason: RegExp): Promise<void> {
   await until(`not ready: ${reason.source}`, async () => reason.test((await send(`${system.url}/health/ready`, {})).text))
 }
 
-function temporaryFolder (t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'streamsight-'))
-  t.after(() => rmSync(folder, { recursive: true }))
-  return folder
-}
-
 /** A PNG in black and white that has its header right, whatever is behind it. */
 function pngOf (width: number, height: number): Buffer {
   const header = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0])
   header.writeUInt32BE(width, 0)
   header.writeUInt32BE(height, 4)
-  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', header), chunk('IDAT', deflateSync(Buffer.alloc(1_000_000))), chunk('IEND', Buffer.alloc(0))])
-}
-
-function chunk (type: string, content: Buffer): Buffer {
-  const named = Buffer.concat([Buffer.from(type, 'latin1'), content])
-  const frame = Buffer.alloc(8)
-  frame.writeUInt32BE(content.length, 0)
-  frame.writeUInt32BE(crc32(named), 4)
-  return Buffer.concat([frame.subarray(0, 4), named, frame.subarray(4)])
+  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), pngChunk('IHDR', header), pngChunk('IDAT', deflateSync(Buffer.alloc(1_000_000))), pngChunk('IEND', Buffer.alloc(0))])
 }

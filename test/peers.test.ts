@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { figuresOf } from '../bench/figures.ts'
@@ -16,6 +15,7 @@ import { createPrograms } from '../bench/peers/programs.ts'
 import { ensurePython } from '../bench/peers/python.ts'
 import { asForm } from '../bench/pictures.ts'
 import { root } from '../scripts/bootstrap.js'
+import { temporaryFolder } from './support/folder.ts'
 import { until } from './support/until.ts'
 
 const fixtures = join(root, 'test', 'fixtures')
@@ -83,8 +83,7 @@ test('a program that ends at once is reported with what it said', async t => {
 test('what a program has started ends with it', async t => {
   const programs = createPrograms()
   t.after(() => programs.close())
-  const folder = mkdtempSync(join(tmpdir(), 'streamsight-peers-'))
-  t.after(() => rmSync(folder, { recursive: true }))
+  const folder = temporaryFolder(t)
   const pidFile = join(folder, 'pid')
   const pid = () => Number(readFileSync(pidFile, 'utf8'))
   const program = await programs.start({ name: 'parent', command: 'sh', args: ['-c', `sleep 600 & echo $! > ${pidFile}; echo ready; wait`], env: {}, isReady: output => output.includes('ready') })
@@ -94,8 +93,7 @@ test('what a program has started ends with it', async t => {
 })
 
 test('without Python the peers are left out with a reason of one line', async t => {
-  const folder = mkdtempSync(join(tmpdir(), 'streamsight-peers-'))
-  t.after(() => rmSync(folder, { recursive: true }))
+  const folder = temporaryFolder(t)
   assert.deepEqual(await ensurePython({ folder, program: 'no-such-python' }), { missing: 'there is no python3 on the PATH' })
 })
 

@@ -85,5 +85,5 @@ test('a worker that can’t start ends it all with its reason', async t => {
   const [code] = await once(started.child, 'exit')
   assert.equal(code, 1)
   assert.match(started.output(), /ENGINE=onnx-cuda can't run model "everyday" here: onnx-cuda: /)
-  assert.match(started.output(), /worker-1 ended with code 1 before the system was ready/)
+  assert.match(started.output(), /worker-1 ended \(code 1\) before the system was ready/)
 })

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createConnection, keysOf } from '@streamsight/protocol'
 import { metric } from './faults/oracle.ts'
+import { silentLog } from './support/log.ts'
 import { fixture, fixtures, many, startSystem } from './support/system.ts'
 import { until } from './support/until.ts'
-
-const log = { info () {}, warn () {}, error () {} }
 
 test('a picture is answered in the documented shape, with its id in both logs', async t => {
   const system = await startSystem(t)
@@ -41,7 +40,7 @@ test('three workers share 500 requests, every answer belongs to its picture, and
   const busy = system.workers.filter(worker => worker.lines.some(({ event }) => event === 'job'))
   assert.equal(busy.length, 3)
 
-  const redis = createConnection({ url: system.redis.url, name: 'test', log })
+  const redis = createConnection({ url: system.redis.url, name: 'test', log: silentLog })
   await redis.connect()
   t.after(() => redis.destroy())
   const keys = keysOf(system.prefix, 'everyday')

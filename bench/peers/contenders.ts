@@ -6,6 +6,7 @@ import { root } from '../../scripts/bootstrap.js'
 import { resnet50Sized } from '../resnet50-sized.ts'
 import { startSystem } from '../system.ts'
 import type { Programs, ProgramOptions } from './programs.ts'
+import { silentLog } from '../../test/support/log.ts'
 
 /** Each name is also the one in tables and plots. */
 export type ContenderName = 'Streamsight' | 'recipe' | 'FastAPI' | 'LitServe' | 'in-process'
@@ -74,7 +75,7 @@ export async function startRecipe (ground: Ground): Promise<Recipe> {
   const redisCommand = [...redisArgs({ port: redisPort, maxMemoryMb: 4_096 }), '--loglevel', 'notice']
   const redis = await ground.programs.start({ name: 'recipe_redis', command: await ensureRedis(), args: redisCommand, env: {}, isReady: output => /ready to accept connections/i.test(output) })
   const env = { PORT: String(port), REDIS_PORT: String(redisPort), TF_CPP_MIN_LOG_LEVEL: '2' }
-  const commands = createConnection({ url: `redis://127.0.0.1:${redisPort}`, name: 'bench', log: { info () {}, warn () {}, error () {} } })
+  const commands = createConnection({ url: `redis://127.0.0.1:${redisPort}`, name: 'bench', log: silentLog })
   await commands.connect()
   const worker = python('recipe_worker', ground, env, output => output.includes('ready'))
   const running = await Promise.all([python('recipe_web', ground, env, () => answers(port)), worker].map(ground.programs.start))

@@ -60,11 +60,10 @@ async function loseWithOurs ({ modelsDir }: Ground, conditions: Conditions) {
 
 async function saturate ({ name, url }: Contender, alone: Prediction[][], { uploads, plan, progress }: Conditions): Promise<Outcome> {
   progress.step(`two workers: ${clients} clients, ${name}`)
-  const result = await closedLoop({ url, uploads, clients, durationMs: 2 * plan.forMs, lostAfterMs, isRight: isAnswerTo(alone) })
-  const { ok, imagesPerSecond, errors: { WRONG: wrong = 0, ...errors } } = figuresOf(result)
-  const { samples } = result
-  const lost = samples.filter(({ code }) => code.startsWith('LOST')).length
-  return { contender: name, sent: samples.length, right: ok, wrong, lost, errors, imagesPerSecond }
+  const load = await closedLoop({ url, uploads, clients, durationMs: 2 * plan.forMs, lostAfterMs, isRight: isAnswerTo(alone) })
+  const { ok, imagesPerSecond, errors: { WRONG: wrong = 0, ...errors } } = figuresOf(load)
+  const lost = load.samples.filter(({ code }) => code.startsWith('LOST')).length
+  return { contender: name, sent: load.samples.length, right: ok, wrong, lost, errors, imagesPerSecond }
 }
 
 /** Counts as text: they are exact. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createConnection, keysOf } from '@streamsight/protocol'
+import { silentLog } from '../support/log.ts'
 import { fixtures, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 
@@ -110,11 +111,9 @@ export function assertHonest (tally: Tally, allowed: string[] = []): void {
   assert.equal(tally.ok + refused, tally.requests, `not one outcome each: ${summary}`)
 }
 
-const log = { info () {}, warn () {}, error () {} }
-
 /** After the storm: nothing is left in Redis but what belongs there, and nothing in the gateway. */
 export async function assertQuiet (system: Pick<System, 'redis' | 'prefix' | 'url'>, models = ['everyday']): Promise<void> {
-  const redis = createConnection({ url: system.redis.url, name: 'oracle', log })
+  const redis = createConnection({ url: system.redis.url, name: 'oracle', log: silentLog })
   await redis.connect()
   try {
     const keysOfModels = models.map(model => keysOf(system.prefix, model))

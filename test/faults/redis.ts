@@ -1,13 +1,12 @@
 import type { TestContext } from 'node:test'
 import { createConnection, type Connection } from '@streamsight/protocol'
 import { startRedis } from '../../scripts/redis.js'
+import { silentLog } from '../support/log.ts'
 import type { System } from '../support/system.ts'
-
-const log = { info () {}, warn () {}, error () {} }
 
 /** A connection of the test's own, straight to Redis. */
 export async function connected (t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>): Promise<Connection> {
-  const connection = createConnection({ url: system.redis.url, name: 'saboteur', log })
+  const connection = createConnection({ url: system.redis.url, name: 'saboteur', log: silentLog })
   await connection.connect()
   t.after(() => connection.destroy())
   return connection

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createConnection, keysOf } from '@streamsight/protocol'
+import { temporaryFolder } from '../support/folder.ts'
+import { silentLog } from '../support/log.ts'
 import { twoModels } from '../support/models.ts'
 import { fixture, fixtures, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
@@ -15,7 +16,7 @@ const hooked = ['--import', 'tsx', 'test/faults/hooked-worker.ts']
 
 for (const point of ['before-decode', 'after-infer', 'after-finish'] as const) {
   fault(`1. kill -9 of a worker ${point.replace('-', ' ')}: its clients wait, and get their answers`, async t => {
-    const file = join(mkdtempSync(join(tmpdir(), 'streamsight-')), 'crash')
+    const file = join(temporaryFolder(t), 'crash')
     const system = await startSystem(t, { workerArgs: hooked, restart: true, workerEnv: { CRASH_POINT: point, CRASH_ONCE_FILE: file } })
     const load = driveCount(system, { count: 80, concurrency: 16 })
     await system.workers[0]?.untilLog('work has begun', ({ event }) => event === 'job')
@@ -141,7 +142,7 @@ fault('21. a rolling restart of all workers under load: no error', async t => {
 })
 
 async function untilPending (system: System, count: number): Promise<void> {
-  const redis = createConnection({ url: system.redis.url, name: 'test', log: { info () {}, warn () {}, error () {} } })
+  const redis = createConnection({ url: system.redis.url, name: 'test', log: silentLog })
   await redis.connect()
   await until(`${count} jobs are with a worker`, async () => (await redis.xPending(keysOf(system.prefix, 'everyday').jobs, 'workers')).pending >= count)
   redis.destroy()

@@ -1,13 +1,12 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { root } from '../../scripts/bootstrap.js'
+import { temporaryFolder } from './folder.ts'
 
 /** A folder, outside the checkout, of the default model and one that has the same weights and shouts its labels. */
 export function twoModels (t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'streamsight-models-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = temporaryFolder(t)
   for (const name of ['everyday', 'loud']) cpSync(join(root, 'models/everyday'), join(folder, name), { recursive: true })
   rewrite(join(folder, 'loud/manifest.json'), text => text.replace('"everyday"', '"loud"').replace('"version": "1"', '"version": "2"'))
   rewrite(join(folder, 'loud/labels.txt'), text => text.toUpperCase())

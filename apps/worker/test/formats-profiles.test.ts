@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { crc32, deflateSync } from 'node:zlib'
+import { deflateSync } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
 import type { ImageType } from '@streamsight/protocol'
 import { isSrgb, readProfile } from '../src/pixels/profile.ts'
-import { assets, decodersOf, draw, grid, inputOf, meanDifference, pictures, without, type Colour } from './support/pictures.ts'
+import { assets, decodersOf, draw, grid, inputOf, meanDifference, pictures, pngChunk, without, type Colour } from './support/pictures.ts'
 import { greyProfile, greyTableProfile, rgbProfile } from './support/profiles.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'profiles-'))
@@ -169,11 +169,8 @@ function altered (profile: Buffer, change: (copy: Buffer) => void): Buffer {
 
 /** Puts a profile behind the PNG's first chunk, whatever it is. */
 function withPngProfile (png: Buffer, profile: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from('iCCPtest\0\0', 'latin1'), deflateSync(profile)])
-  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)]
-  length.writeUInt32BE(body.length - 4)
-  checksum.writeUInt32BE(crc32(body))
-  return Buffer.concat([png.subarray(0, 33), length, body, checksum, png.subarray(33)])
+  const chunk = pngChunk('iCCP', Buffer.concat([Buffer.from('test\0\0', 'latin1'), deflateSync(profile)]))
+  return Buffer.concat([png.subarray(0, 33), chunk, png.subarray(33)])
 }
 
 /** A segment has room for 65,535 bytes, so that a large profile takes several. */

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { crc32, deflateSync } from 'node:zlib'
+import { deflateSync } from 'node:zlib'
 import sharp from 'sharp'
 import type { ImageType } from '@streamsight/protocol'
 import { createJimpDecoder } from '../dist/pixels/jimp.js'
 import { createDecoder } from '../dist/pixels/decode.js'
 import { isPortable, readHeader, type PortableType } from '../src/pixels/header.ts'
 import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
-import { assets, decodersOf, draw, expected, fixtures, grid, inputOf, meanDifference, pictures, without, type Colour } from './support/pictures.ts'
+import { assets, decodersOf, draw, expected, fixtures, grid, inputOf, meanDifference, pictures, pngChunk, without, type Colour } from './support/pictures.ts'
 
 const jpeg = { quality: 100, chromaSubsampling: '4:4:4' }
 
@@ -123,16 +123,8 @@ function pngBomb (side: number): Buffer {
   header.writeUInt32BE(side, 4)
   header.set([8, 2], 8)
   return Buffer.concat([
-    Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', header), chunk('IDAT', deflateSync(Buffer.alloc(3_000_000))), chunk('IEND', Buffer.alloc(0))
+    Buffer.from('89504e470d0a1a0a', 'hex'), pngChunk('IHDR', header), pngChunk('IDAT', deflateSync(Buffer.alloc(3_000_000))), pngChunk('IEND', Buffer.alloc(0))
   ])
-}
-
-function chunk (type: string, content: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type, 'latin1'), content])
-  const around = Buffer.alloc(8)
-  around.writeUInt32BE(content.length, 0)
-  around.writeUInt32BE(crc32(body), 4)
-  return Buffer.concat([around.subarray(0, 4), body, around.subarray(4)])
 }
 
 /** An uncompressed BMP without its pixels. */

@@ -92,4 +92,9 @@ test('the memory of a batch comes back from the engine and is used again, also f
   const scores = await inference.infer(smaller.fill(0.25).fill(0.5, 0, 1), 1)
   for (const [i, wanted] of classify(images(1)).entries()) assert.ok(Math.abs((scores[i] ?? NaN) - wanted) < 1e-6)
   assert.equal(inference.allocate(3 * imageValues)[0], 0, 'a larger one is new')
+
+  const twice = inference.allocate(imageValues).fill(0.25)
+  await inference.infer(twice, 1)
+  await inference.infer(twice, 1)
+  assert.notEqual(inference.allocate(imageValues).buffer, inference.allocate(imageValues).buffer, 'what was sent twice is not given out twice')
 })

@@ -59,7 +59,8 @@ export async function startInference (options: ChooseOptions, threadOptions: Thr
   }
 
   function keep ({ buffer }: Float32Array): void {
-    if (buffer instanceof SharedArrayBuffer) spare.push(buffer)
+    // Twice in the pool it would be two batches at once.
+    if (buffer instanceof SharedArrayBuffer && !spare.includes(buffer)) spare.push(buffer)
     spare.splice(0, spare.length - spares)
   }
 
