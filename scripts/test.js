@@ -12,6 +12,7 @@ async function main () {
   await ensureRedis()
   await build()
   say('checking style and types …')
+  await runQuietly('npm', ['run', '--silent', 'format:check'])
   await runQuietly('npm', ['run', '--silent', 'lint'])
   await runQuietly('npm', ['run', '--silent', 'typecheck'])
 
