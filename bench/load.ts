@@ -2,7 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
 
 /** An upload, ready to be sent: the body, and its type with the boundary. */
-export interface Upload { body: Buffer, contentType: string }
+export interface Upload {
+  body: Buffer
+  contentType: string
+}
 
 /** One answered request. */
 export interface Sample {
@@ -34,20 +37,25 @@ export interface LoadResult {
   window: Window
 }
 
-export interface Window { fromMs: number, toMs: number }
+export interface Window {
+  fromMs: number
+  toMs: number
+}
 
 /**
  * `clients` clients, each of which sends its next picture as soon as it has an answer. Measured from when each has had its
  * first: until then queues are filling, and waits are shorter than they will be.
  */
-export async function closedLoop ({ clients, ...load }: Load & { clients: number }): Promise<LoadResult> {
+export async function closedLoop({ clients, ...load }: Load & { clients: number }): Promise<LoadResult> {
   return await measure(load, clients, async (send, { open, isOver }) => {
     let waiting = clients
-    await Promise.all(Array.from({ length: clients }, async () => {
-      await send(performance.now())
-      if (--waiting === 0) open()
-      while (!isOver()) await send(performance.now())
-    }))
+    await Promise.all(
+      Array.from({ length: clients }, async () => {
+        await send(performance.now())
+        if (--waiting === 0) open()
+        while (!isOver()) await send(performance.now())
+      })
+    )
   })
 }
 
@@ -55,7 +63,7 @@ export async function closedLoop ({ clients, ...load }: Load & { clients: number
  * Pictures arrive at random, `perSecond` on average, whether or not the server keeps up: a Poisson process. Latency counts
  * from when a picture was to be sent, so that a server, or this generator, that stalls does not hide it.
  */
-export async function openLoop ({ perSecond, ...load }: Load & { perSecond: number }): Promise<LoadResult> {
+export async function openLoop({ perSecond, ...load }: Load & { perSecond: number }): Promise<LoadResult> {
   return await measure(load, null, async (send, { open, isOver }) => {
     const sent: Array<Promise<void>> = []
     open()
@@ -69,7 +77,7 @@ export async function openLoop ({ perSecond, ...load }: Load & { perSecond: numb
 }
 
 /** `count` pictures at once. */
-export async function burst ({ count, ...load }: Omit<Load, 'durationMs'> & { count: number }): Promise<LoadResult> {
+export async function burst({ count, ...load }: Omit<Load, 'durationMs'> & { count: number }): Promise<LoadResult> {
   return await measure({ ...load, durationMs: Infinity }, null, async (send, { open }) => {
     open()
     await Promise.all(Array.from({ length: count }, () => send(performance.now())))
@@ -78,9 +86,16 @@ export async function burst ({ count, ...load }: Omit<Load, 'durationMs'> & { co
 
 type Send = (atMs: number) => Promise<void>
 /** `open` begins the time that is measured. */
-interface Watch { open: () => void, isOver: () => boolean }
+interface Watch {
+  open: () => void
+  isOver: () => boolean
+}
 
-async function measure ({ url, uploads, durationMs, lostAfterMs = 60_000, isRight = () => true }: Load, connections: number | null, drive: (send: Send, watch: Watch) => Promise<void>): Promise<LoadResult> {
+async function measure(
+  { url, uploads, durationMs, lostAfterMs = 60_000, isRight = () => true }: Load,
+  connections: number | null,
+  drive: (send: Send, watch: Watch) => Promise<void>
+): Promise<LoadResult> {
   const pool = new Pool(url, { connections, pipelining: 1, headersTimeout: lostAfterMs, bodyTimeout: lostAfterMs })
   const startedMs = performance.now()
   const samples: Sample[] = []
@@ -88,32 +103,49 @@ async function measure ({ url, uploads, durationMs, lostAfterMs = 60_000, isRigh
   let fromMs = Infinity
   const elapsedMs = () => performance.now() - startedMs
 
-  await drive(async atMs => {
-    const index = next++ % uploads.length
-    const { code, stages } = await post(pool, uploads[index] as Upload, text => isRight(text, index)).catch((error: Error) => ({ code: `LOST ${error.name}`, stages: {} }))
-    samples.push({ atMs: atMs - startedMs, ms: performance.now() - atMs, code, stages })
-  }, {
-    open () { fromMs = elapsedMs() },
-    isOver: () => elapsedMs() >= fromMs + durationMs
-  })
+  await drive(
+    async atMs => {
+      const index = next++ % uploads.length
+      const { code, stages } = await post(pool, uploads[index] as Upload, text => isRight(text, index)).catch(
+        (error: Error) => ({ code: `LOST ${error.name}`, stages: {} })
+      )
+      samples.push({ atMs: atMs - startedMs, ms: performance.now() - atMs, code, stages })
+    },
+    {
+      open() {
+        fromMs = elapsedMs()
+      },
+      isOver: () => elapsedMs() >= fromMs + durationMs
+    }
+  )
   await pool.close()
   return { samples, window: { fromMs, toMs: fromMs + durationMs } }
 }
 
-async function post (pool: Pool, { body, contentType }: Upload, isRight: (answer: string) => boolean): Promise<Pick<Sample, 'code' | 'stages'>> {
-  const response = await pool.request({ method: 'POST', path: '/predict', headers: { 'content-type': contentType }, body })
+async function post(
+  pool: Pool,
+  { body, contentType }: Upload,
+  isRight: (answer: string) => boolean
+): Promise<Pick<Sample, 'code' | 'stages'>> {
+  const response = await pool.request({
+    method: 'POST',
+    path: '/predict',
+    headers: { 'content-type': contentType },
+    body
+  })
   const text = await response.body.text()
-  if (response.statusCode === 200) return { code: isRight(text) ? 'ok' : 'WRONG', stages: stagesOf(response.headers['server-timing']) }
+  if (response.statusCode === 200)
+    return { code: isRight(text) ? 'ok' : 'WRONG', stages: stagesOf(response.headers['server-timing']) }
   const [, code = `HTTP ${response.statusCode}`] = /"code":"([A-Z_]+)"/.exec(text) ?? []
   return { code, stages: {} }
 }
 
-function stagesOf (header: string | string[] | undefined): Record<string, number> {
+function stagesOf(header: string | string[] | undefined): Record<string, number> {
   const stages: Record<string, number> = {}
   for (const [, name = '', ms] of String(header ?? '').matchAll(/(\w+);dur=([\d.]+)/g)) stages[name] = Number(ms)
   return stages
 }
 
-function exponential (mean: number): number {
+function exponential(mean: number): number {
   return -mean * Math.log(1 - Math.random())
 }

@@ -34,19 +34,20 @@ const parts = {
   fleet: { lengths: 40, measure: measureFleet },
   growth: { lengths: 20, measure: measureCostOfGrowth },
   peers: { lengths: 100, measure: measurePeers }
-} satisfies Record<string, { lengths: number, measure: (conditions: Conditions) => Promise<Section[]> }>
+} satisfies Record<string, { lengths: number; measure: (conditions: Conditions) => Promise<Section[]> }>
 
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const { cpu, node, redis } = machine()
   console.log(`Streamsight bench on ${cpu}, Node ${node}, Redis ${redis}`)
   const plan = flags.quick ? plans.quick : plans.full
   const photos = await photoLike({ count: 16, width: 500, height: 375 })
   const chosen = (['transport', 'fleet', 'growth', 'peers'] as const).filter(name => flags[name])
-  const names = chosen.length > 0 ? chosen : ['serving'] as const
+  const names = chosen.length > 0 ? chosen : (['serving'] as const)
   const progress = createProgress(names.reduce((sum, name) => sum + parts[name].lengths, 0) * plan.forMs)
   const sections: Section[] = []
   try {
-    for (const name of names) sections.push(...await parts[name].measure({ uploads: photos.map(asForm), plan, progress }))
+    for (const name of names)
+      sections.push(...(await parts[name].measure({ uploads: photos.map(asForm), plan, progress })))
   } finally {
     progress.stop()
   }
@@ -54,7 +55,7 @@ async function main (): Promise<void> {
   console.log(`\nWritten: ${(await write(names.join('-'), sections)).join(', ')}`)
 }
 
-async function measureServing (conditions: Conditions): Promise<Section[]> {
+async function measureServing(conditions: Conditions): Promise<Section[]> {
   if (flags.url !== undefined) return [await measureUrl(flags.url, conditions)]
   const { model, 'models-dir': modelsDir } = flags
   conditions.progress.step('starting the system')
@@ -65,11 +66,18 @@ async function measureServing (conditions: Conditions): Promise<Section[]> {
   try {
     const kilobytes = Math.round((conditions.uploads[0]?.body.length ?? 0) / 1_024)
     const title = `${model} on ${modelOnly.engine}, batches of at most ${system.maxBatch}; 500 × 375 JPEGs of ${kilobytes} KB; milliseconds`
-    sections.push(await measureEfficiency(system, modelOnly, conditions), await measureSystem(system, title, conditions))
+    sections.push(
+      await measureEfficiency(system, modelOnly, conditions),
+      await measureSystem(system, title, conditions)
+    )
   } finally {
     modelOnly.stop()
     const last = await system.stop()
-    sections.at(-1)?.findings.push(`Event-loop delay (p99): ${last.map(({ name, eventLoopDelay }) => `${name} ${eventLoopDelay?.p99Ms ?? NaN} ms`).join(', ')}.`)
+    sections
+      .at(-1)
+      ?.findings.push(
+        `Event-loop delay (p99): ${last.map(({ name, eventLoopDelay }) => `${name} ${eventLoopDelay?.p99Ms ?? NaN} ms`).join(', ')}.`
+      )
   }
   return sections
 }

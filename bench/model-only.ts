@@ -18,12 +18,14 @@ export interface ModelOptions {
   threads?: number
 }
 
-type Question = { what: 'throughput' | 'latency', forMs: number }
+type Question = { what: 'throughput' | 'latency'; forMs: number }
 type Answer = { value: number }
 
 /** The model alone; asked in turn with the whole system, and idle meanwhile. */
-export async function startModelOnly ({ modelsDir, model, batchSize, threads = availableParallelism() }: ModelOptions) {
-  const child = fork(fileURLToPath(import.meta.url), [modelsDir, model, String(threads), String(batchSize)], { execArgv: ['--import', 'tsx'] })
+export async function startModelOnly({ modelsDir, model, batchSize, threads = availableParallelism() }: ModelOptions) {
+  const child = fork(fileURLToPath(import.meta.url), [modelsDir, model, String(threads), String(batchSize)], {
+    execArgv: ['--import', 'tsx']
+  })
   const ready = await next<{ engine: string }>(child)
 
   return {
@@ -35,7 +37,7 @@ export async function startModelOnly ({ modelsDir, model, batchSize, threads = a
     stop: (): boolean => child.kill()
   }
 
-  async function ask (question: Question): Promise<number> {
+  async function ask(question: Question): Promise<number> {
     child.send(question)
     return (await next<Answer>(child)).value
   }
@@ -43,27 +45,34 @@ export async function startModelOnly ({ modelsDir, model, batchSize, threads = a
 
 export type ModelOnly = Awaited<ReturnType<typeof startModelOnly>>
 
-async function next<T> (child: ChildProcess): Promise<T> {
-  const ended = once(child, 'exit').then(([code]) => { throw new Error(`the model-only process ended with code ${String(code)}`) })
-  const [message] = await Promise.race([once(child, 'message'), ended]) as [T]
+async function next<T>(child: ChildProcess): Promise<T> {
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`the model-only process ended with code ${String(code)}`)
+  })
+  const [message] = (await Promise.race([once(child, 'message'), ended])) as [T]
   ended.catch(() => {})
   return message
 }
 
 /** Two batches are on their way at any time, so that the engine never waits for its next one. */
-async function throughput (inference: Inference, { values, batchSize, forMs }: { values: number, batchSize: number, forMs: number }): Promise<number> {
+async function throughput(
+  inference: Inference,
+  { values, batchSize, forMs }: { values: number; batchSize: number; forMs: number }
+): Promise<number> {
   const startedMs = performance.now()
   let images = 0
-  await Promise.all(Array.from({ length: 2 }, async () => {
-    while (performance.now() - startedMs < forMs) {
-      await inference.infer(inference.allocate(batchSize * values).fill(0.5), batchSize)
-      images += batchSize
-    }
-  }))
-  return images * 1_000 / (performance.now() - startedMs)
+  await Promise.all(
+    Array.from({ length: 2 }, async () => {
+      while (performance.now() - startedMs < forMs) {
+        await inference.infer(inference.allocate(batchSize * values).fill(0.5), batchSize)
+        images += batchSize
+      }
+    })
+  )
+  return (images * 1_000) / (performance.now() - startedMs)
 }
 
-async function latency (inference: Inference, { values, forMs }: { values: number, forMs: number }): Promise<number> {
+async function latency(inference: Inference, { values, forMs }: { values: number; forMs: number }): Promise<number> {
   const startedMs = performance.now()
   const times: number[] = []
   while (performance.now() - startedMs < forMs) {
@@ -75,7 +84,7 @@ async function latency (inference: Inference, { values, forMs }: { values: numbe
   return median(times)
 }
 
-async function main ([modelsDir = '', name = '', threads = '1', batch = '1']: string[]): Promise<void> {
+async function main([modelsDir = '', name = '', threads = '1', batch = '1']: string[]): Promise<void> {
   const model = await openModel(modelsDir, name)
   const { width, height } = model.manifest.input
   const values = width * height * 3
@@ -84,7 +93,12 @@ async function main ([modelsDir = '', name = '', threads = '1', batch = '1']: st
   // The first run of a size allocates.
   for (const size of [1, batchSize]) await inference.infer(inference.allocate(size * values), size)
   process.on('message', async ({ what, forMs }: Question) => {
-    process.send?.({ value: what === 'throughput' ? await throughput(inference, { values, batchSize, forMs }) : await latency(inference, { values, forMs }) })
+    process.send?.({
+      value:
+        what === 'throughput'
+          ? await throughput(inference, { values, batchSize, forMs })
+          : await latency(inference, { values, forMs })
+    })
   })
   process.send?.({ engine: inference.name })
 }

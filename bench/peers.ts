@@ -4,7 +4,16 @@ import { listErrors } from './figures.ts'
 import { closedLoop } from './load.ts'
 import { askAlone, assertSameWork, tolerance } from './peers/answers.ts'
 import { compare } from './peers/compare.ts'
-import { startFastApi, startInProcess, startLitServe, startOurs, startRecipe, type Contender, type ContenderName, type Ground } from './peers/contenders.ts'
+import {
+  startFastApi,
+  startInProcess,
+  startLitServe,
+  startOurs,
+  startRecipe,
+  type Contender,
+  type ContenderName,
+  type Ground
+} from './peers/contenders.ts'
 import { measureLoss } from './peers/loss.ts'
 import { createPrograms } from './peers/programs.ts'
 import { ensurePython } from './peers/python.ts'
@@ -23,11 +32,14 @@ type Start = Omit<Ground, 'interpreter'> & Partial<Pick<Ground, 'interpreter'>>
  * Streamsight beside what one could use instead, on the same model, pictures and threads, in turns. Where Python's packages can't
  * be had, only the contender without Python is left.
  */
-export async function measurePeers (conditions: Conditions): Promise<Section[]> {
+export async function measurePeers(conditions: Conditions): Promise<Section[]> {
   const modelsDir = join(resultsFolder, 'models')
   ensureResnet50Sized(modelsDir)
   const python = await ensurePython()
-  if ('missing' in python) say(`the recipe, FastAPI and LitServe are left out, because their Python packages can't be installed: ${python.missing}`)
+  if ('missing' in python)
+    say(
+      `the recipe, FastAPI and LitServe are left out, because their Python packages can't be installed: ${python.missing}`
+    )
   const programs = createPrograms()
   try {
     if ('missing' in python) return [await measureSideBySide({ programs, modelsDir }, conditions)]
@@ -38,7 +50,7 @@ export async function measurePeers (conditions: Conditions): Promise<Section[]> 
   }
 }
 
-async function measureSideBySide (ground: Start, conditions: Conditions): Promise<Section> {
+async function measureSideBySide(ground: Start, conditions: Conditions): Promise<Section> {
   const contenders: Contender[] = []
   try {
     for await (const contender of startAll(ground, conditions)) contenders.push(contender)
@@ -48,7 +60,12 @@ async function measureSideBySide (ground: Start, conditions: Conditions): Promis
       title: `${resnet50Sized}, side by side; medians of ${conditions.plan.peerRounds} round${conditions.plan.peerRounds === 1 ? '' : 's'}; milliseconds`,
       rows: results.map(rowOf),
       findings: [...compare(results), sameness, ...contenders.map(({ name, setup }) => `${name}: ${setup}.`)],
-      points: results.map(({ name, imagesPerSecond, p50Ms, p99Ms }) => ({ series: name, imagesPerSecond, p50Ms, p99Ms }))
+      points: results.map(({ name, imagesPerSecond, p50Ms, p99Ms }) => ({
+        series: name,
+        imagesPerSecond,
+        p50Ms,
+        p99Ms
+      }))
     }
   } finally {
     await Promise.all(contenders.map(({ stop }) => stop()))
@@ -56,7 +73,7 @@ async function measureSideBySide (ground: Start, conditions: Conditions): Promis
 }
 
 /** One after the other, each warmed up and then halted. */
-async function * startAll (ground: Start, { uploads, progress }: Conditions): AsyncGenerator<Contender> {
+async function* startAll(ground: Start, { uploads, progress }: Conditions): AsyncGenerator<Contender> {
   for (const [name, start] of startsOf(ground)) {
     progress.step(`starting ${name}`)
     const contender = await start()
@@ -67,7 +84,7 @@ async function * startAll (ground: Start, { uploads, progress }: Conditions): As
   }
 }
 
-function startsOf ({ interpreter, ...ground }: Start): Map<ContenderName, () => Promise<Contender>> {
+function startsOf({ interpreter, ...ground }: Start): Map<ContenderName, () => Promise<Contender>> {
   const starts = new Map<ContenderName, () => Promise<Contender>>()
   starts.set('Streamsight', () => startOurs(ground.modelsDir))
   starts.set('in-process', () => startInProcess(ground))
@@ -78,7 +95,7 @@ function startsOf ({ interpreter, ...ground }: Start): Map<ContenderName, () => 
 }
 
 /** All but the recipe, which has a model of its own, must do the same work. */
-async function checkAnswers (contenders: Contender[], { uploads }: Conditions): Promise<string> {
+async function checkAnswers(contenders: Contender[], { uploads }: Conditions): Promise<string> {
   const [first, ...others] = contenders.filter(({ name }) => name !== 'recipe')
   if (first === undefined) throw new Error('no contender to check')
   const ours = await askAlone(first, uploads)
@@ -92,6 +109,13 @@ async function checkAnswers (contenders: Contender[], { uploads }: Conditions): 
   return `Same top class for all ${uploads.length} pictures; its probability differs from Streamsight's by at most ${differences.join(', ')} (${100 * tolerance} % are allowed).`
 }
 
-function rowOf ({ name, clients, imagesPerSecond, p50Ms, p99Ms, errors }: Result): Section['rows'][number] {
-  return { contender: name, clients: String(clients), 'images/s': imagesPerSecond, p50: p50Ms, p99: p99Ms, errors: listErrors(errors) }
+function rowOf({ name, clients, imagesPerSecond, p50Ms, p99Ms, errors }: Result): Section['rows'][number] {
+  return {
+    contender: name,
+    clients: String(clients),
+    'images/s': imagesPerSecond,
+    p50: p50Ms,
+    p99: p99Ms,
+    errors: listErrors(errors)
+  }
 }

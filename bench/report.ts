@@ -15,13 +15,13 @@ export interface Section {
   /** What the rows amount to, a line each. */
   findings: string[]
   /** Throughput and latency, for the plot. */
-  points?: Array<{ series: string, imagesPerSecond: number, p50Ms: number, p99Ms: number }>
+  points?: Array<{ series: string; imagesPerSecond: number; p50Ms: number; p99Ms: number }>
 }
 
 export const resultsFolder = join(root, 'bench-results')
 
 /** Where and on what the figures were taken. */
-export function machine () {
+export function machine() {
   const [redis = ''] = /v=\S+/.exec(execFileSync(findRedis() ?? 'false', ['--version'], { encoding: 'utf8' })) ?? []
   return {
     date: new Date().toISOString(),
@@ -32,27 +32,37 @@ export function machine () {
   }
 }
 
-export function print ({ title, rows, findings }: Section): void {
+export function print({ title, rows, findings }: Section): void {
   console.log(`\n${title}\n\n${table(rows)}\n`)
   for (const finding of findings) console.log(finding)
 }
 
-function table (rows: Section['rows']): string {
+function table(rows: Section['rows']): string {
   const columns = Object.keys(rows[0] ?? {})
   const cells = [columns, ...rows.map(row => columns.map(column => show(row[column] ?? '')))]
   const widths = columns.map((_, i) => Math.max(...cells.map(row => row[i]?.length ?? 0)))
   // The first column says what the row is about; the others are figures.
-  return cells.map(row => row.map((cell, i) => i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)).join('  ')).join('\n')
+  return cells
+    .map(row =>
+      row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')
+    )
+    .join('\n')
 }
 
 /** Three digits that count: nobody reads more, and none of these figures has more. */
-function show (value: string | number): string {
+function show(value: string | number): string {
   if (typeof value === 'string') return value
-  return Number.isNaN(value) ? '–' : Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2)
+  return Number.isNaN(value)
+    ? '–'
+    : Math.abs(value) >= 100
+      ? value.toFixed(0)
+      : Math.abs(value) >= 10
+        ? value.toFixed(1)
+        : value.toFixed(2)
 }
 
 /** Writes the JSON and, where there are points, the plot; returns the paths. */
-export async function write (name: string, sections: Section[]): Promise<string[]> {
+export async function write(name: string, sections: Section[]): Promise<string[]> {
   mkdirSync(resultsFolder, { recursive: true })
   const json = join(resultsFolder, `${name}.json`)
   writeFileSync(json, JSON.stringify({ machine: machine(), sections }, null, 2))
@@ -64,9 +74,10 @@ export async function write (name: string, sections: Section[]): Promise<string[
 }
 
 /** Latency against throughput: p50 as a line, p99 as a dashed one, a colour for each series. */
-async function plot (points: NonNullable<Section['points']>): Promise<string> {
+async function plot(points: NonNullable<Section['points']>): Promise<string> {
   const values = points.flatMap(({ series, imagesPerSecond, p50Ms, p99Ms }) => [
-    { series, imagesPerSecond, ms: p50Ms, percentile: 'p50' }, { series, imagesPerSecond, ms: p99Ms, percentile: 'p99' }
+    { series, imagesPerSecond, ms: p50Ms, percentile: 'p50' },
+    { series, imagesPerSecond, ms: p99Ms, percentile: 'p99' }
   ])
   const spec: TopLevelSpec = {
     $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
@@ -79,7 +90,12 @@ async function plot (points: NonNullable<Section['points']>): Promise<string> {
       x: { field: 'imagesPerSecond', type: 'quantitative', title: 'images per second' },
       y: { field: 'ms', type: 'quantitative', title: 'milliseconds', scale: { type: 'log' } },
       color: { field: 'series', type: 'nominal', title: null },
-      strokeDash: { field: 'percentile', type: 'nominal', title: null, legend: { symbolType: 'stroke', symbolSize: 400 } }
+      strokeDash: {
+        field: 'percentile',
+        type: 'nominal',
+        title: null,
+        legend: { symbolType: 'stroke', symbolSize: 400 }
+      }
     }
   }
   return await new View(parse(compile(spec).spec as Spec), { renderer: 'none' }).toSVG()

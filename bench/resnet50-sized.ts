@@ -7,7 +7,7 @@ import { resnet50Onnx } from '../apps/worker/test/support/resnet50.ts'
 export const resnet50Sized = 'resnet50-sized'
 
 /** Makes a model of ResNet-50's size with random weights in `folder`, unless it is there: it costs what the real one costs. */
-export function ensureResnet50Sized (folder: string): void {
+export function ensureResnet50Sized(folder: string): void {
   const dir = join(folder, resnet50Sized)
   if (existsSync(join(dir, 'manifest.json'))) return
   mkdirSync(dir, { recursive: true })
@@ -19,10 +19,27 @@ export function ensureResnet50Sized (folder: string): void {
     version: '1',
     license: 'MIT',
     source: 'random weights, made by the bench',
-    input: { width: 224, height: 224, channels: 'RGB', fit: 'cover', cropFraction: 0.875, kernel: 'linear', scale: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+    input: {
+      width: 224,
+      height: 224,
+      channels: 'RGB',
+      fit: 'cover',
+      cropFraction: 0.875,
+      kernel: 'linear',
+      scale: 1 / 255,
+      mean: [0.485, 0.456, 0.406],
+      std: [0.229, 0.224, 0.225]
+    },
     output: { activation: 'softmax', classes: 1_000 },
     labels: 'labels.txt',
-    artifacts: [{ format: 'onnx', path: 'model.onnx', layout: 'NCHW', files: [{ path: 'model.onnx', bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }] }]
+    artifacts: [
+      {
+        format: 'onnx',
+        path: 'model.onnx',
+        layout: 'NCHW',
+        files: [{ path: 'model.onnx', bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }]
+      }
+    ]
   }
   // Last, because its presence says that the rest is whole.
   writeFileSync(join(dir, 'manifest.json'), JSON.stringify(manifest, null, 2))

@@ -13,7 +13,7 @@ const aMs = Number(process.env['SIMULATED_A_MS'] ?? 0)
 const bMs = Number(process.env['SIMULATED_B_MS'] ?? 0)
 /** Of the model everyday, whose manifest this worker serves under. */
 const [classes, pixelBytes] = [10, 32 * 32 * 3]
-const scores = Float32Array.from({ length: classes }, (_, i) => i === 0 ? 1 : 0)
+const scores = Float32Array.from({ length: classes }, (_, i) => (i === 0 ? 1 : 0))
 
 const log = createLogger({ name: 'worker', level: 'info', pretty: false })
 const worker = await startWorker({
@@ -24,7 +24,7 @@ const worker = await startWorker({
     decoder: decoder => ({ ...decoder, name: 'simulated', decode: async () => new Uint8Array(pixelBytes) }),
     inference: inference => ({
       ...inference,
-      async infer (_input, batchSize) {
+      async infer(_input, batchSize) {
         if (aMs + bMs > 0) await sleep(aMs + bMs * batchSize)
         const batch = new Float32Array(batchSize * classes)
         for (let image = 0; image < batchSize; image++) batch.set(scores, image * classes)

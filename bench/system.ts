@@ -33,11 +33,17 @@ export interface LogLine {
   maxBatch?: number
   worker?: string
   ms?: number
-  eventLoopDelay?: { p50Ms: number, p99Ms: number, maxMs: number }
+  eventLoopDelay?: { p50Ms: number; p99Ms: number; maxMs: number }
 }
 
 /** Gateway, workers and a Redis of its own: the programs that `npm start` starts, with the same settings. Logs go to files, so that reading them costs nothing while it is measured. */
-export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/worker/dist/main.js'], workerEnv = () => ({}), nodeArgs = [] }: SystemOptions = {}) {
+export async function startSystem({
+  workers = 1,
+  env = {},
+  workerArgs = ['apps/worker/dist/main.js'],
+  workerEnv = () => ({}),
+  nodeArgs = []
+}: SystemOptions = {}) {
   const logs = mkdtempSync(join(tmpdir(), 'streamsight-bench-'))
   const redis = await startRedis({ args: ['--maxmemory', '4gb'] })
   const port = await freePort()
@@ -46,8 +52,16 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
   const threads = String(Math.max(1, Math.floor(availableParallelism() / workers)))
   const children = new Map<string, ChildProcess>()
   launch('gateway', ['apps/gateway/dist/main.js'], shared)
-  for (let slot = 1; slot <= workers; slot++) launch(`worker-${slot}`, workerArgs, { ENGINE_THREADS: threads, ...shared, WORKER_SLOT: String(slot), ...workerEnv(slot) })
-  process.once('exit', () => { for (const pid of [redis.pid, ...[...children.values()].flatMap(child => child.pid ?? [])]) kill(pid) })
+  for (let slot = 1; slot <= workers; slot++)
+    launch(`worker-${slot}`, workerArgs, {
+      ENGINE_THREADS: threads,
+      ...shared,
+      WORKER_SLOT: String(slot),
+      ...workerEnv(slot)
+    })
+  process.once('exit', () => {
+    for (const pid of [redis.pid, ...[...children.values()].flatMap(child => child.pid ?? [])]) kill(pid)
+  })
   const commands = createConnection({ url: redis.url, name: 'bench', log: silentLog })
   await commands.connect()
   await until('every worker is ready', everyWorkerReady, 180_000).catch(async (error: unknown) => {
@@ -58,9 +72,11 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
   return {
     url,
     /** Process ids by name: gateway, worker-1 …, redis. */
-    get pids (): Record<string, number> { return { ...Object.fromEntries([...children].map(([name, { pid = 0 }]) => [name, pid])), redis: redis.pid } },
+    get pids(): Record<string, number> {
+      return { ...Object.fromEntries([...children].map(([name, { pid = 0 }]) => [name, pid])), redis: redis.pid }
+    },
     /** Bytes that Redis holds, and that it has moved, since it was started. */
-    async redisBytes (): Promise<{ held: number, moved: number }> {
+    async redisBytes(): Promise<{ held: number; moved: number }> {
       const info = await commands.info()
       const field = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1])
       return { held: field('used_memory'), moved: field('total_net_input_bytes') + field('total_net_output_bytes') }
@@ -74,9 +90,10 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
   }
 
   /** Ends everything in order and removes the logs. Returns each process's last words, which have its event-loop delay. */
-  async function stop (): Promise<LogLine[]> {
+  async function stop(): Promise<LogLine[]> {
     commands.destroy()
-    for (const names of [['gateway'], [...children.keys()].filter(name => name !== 'gateway')]) await Promise.all(names.map(end))
+    for (const names of [['gateway'], [...children.keys()].filter(name => name !== 'gateway')])
+      await Promise.all(names.map(end))
     await redis.stop()
     const last = [...children.keys()].flatMap(name => linesOf(name).filter(({ event }) => event === 'stop'))
     rmSync(logs, { recursive: true })
@@ -84,7 +101,7 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
   }
 
   /** What is left of a system whose bench failed. */
-  function kill (pid: number): void {
+  function kill(pid: number): void {
     try {
       process.kill(pid, 'SIGKILL')
     } catch {
@@ -92,25 +109,37 @@ export async function startSystem ({ workers = 1, env = {}, workerArgs = ['apps/
     }
   }
 
-  function launch (name: string, args: string[], processEnv: Record<string, string>): void {
+  function launch(name: string, args: string[], processEnv: Record<string, string>): void {
     const file = openSync(join(logs, name), 'w')
-    const child = spawn(process.execPath, [...usualNodeArgs, ...nodeArgs, ...args], { cwd: root, env: { PATH: process.env['PATH'] ?? '', ...memoryEnv, ...processEnv }, stdio: ['ignore', file, file] })
+    const child = spawn(process.execPath, [...usualNodeArgs, ...nodeArgs, ...args], {
+      cwd: root,
+      env: { PATH: process.env['PATH'] ?? '', ...memoryEnv, ...processEnv },
+      stdio: ['ignore', file, file]
+    })
     closeSync(file)
-    child.once('exit', code => { if (code) console.error(`${name} ended with code ${code}:\n${readFileSync(join(logs, name), 'utf8').slice(-2_000)}`) })
+    child.once('exit', code => {
+      if (code)
+        console.error(`${name} ended with code ${code}:\n${readFileSync(join(logs, name), 'utf8').slice(-2_000)}`)
+    })
     children.set(name, child)
   }
 
-  async function everyWorkerReady (): Promise<boolean> {
-    if ([...children.values()].some(({ exitCode }) => exitCode !== null)) throw new Error('a process ended before the system was ready')
-    const metrics = await fetch(`${url}/metrics`).then(response => response.text()).catch(() => '')
+  async function everyWorkerReady(): Promise<boolean> {
+    if ([...children.values()].some(({ exitCode }) => exitCode !== null))
+      throw new Error('a process ended before the system was ready')
+    const metrics = await fetch(`${url}/metrics`)
+      .then(response => response.text())
+      .catch(() => '')
     return Number(/^streamsight_workers_ready\S* (\d+)$/m.exec(metrics)?.[1]) === workers
   }
 
-  function linesOf (name: string): LogLine[] {
-    return readFileSync(join(logs, name), 'utf8').split('\n').flatMap(line => line.startsWith('{') ? [JSON.parse(line) as LogLine] : [])
+  function linesOf(name: string): LogLine[] {
+    return readFileSync(join(logs, name), 'utf8')
+      .split('\n')
+      .flatMap(line => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []))
   }
 
-  async function end (name: string): Promise<void> {
+  async function end(name: string): Promise<void> {
     const child = children.get(name)
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     const ended = once(child, 'exit')

@@ -14,7 +14,7 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 export class BootstrapError extends Error {}
 
 /** @param {string} message */
-export function say (message) {
+export function say(message) {
   console.log(`streamsight: ${message}`)
 }
 
@@ -22,7 +22,7 @@ export function say (message) {
  * Runs a script's `main`; what the person has to do is said in a line, without a stack.
  * @param {() => Promise<void>} main
  */
-export async function run (main) {
+export async function run(main) {
   try {
     await main()
   } catch (error) {
@@ -32,7 +32,7 @@ export async function run (main) {
   }
 }
 
-export function assertNode () {
+export function assertNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   if (major < 20 || (major === 20 && minor < 19) || major > 22) {
     throw new BootstrapError(`Node ${process.versions.node} is not supported: install Node 20.19 or newer, below 23`)
@@ -40,9 +40,11 @@ export function assertNode () {
 }
 
 /** Installs the npm packages if they are missing or not those of package-lock.json. */
-export async function installPackages () {
+export async function installPackages() {
   const stamp = join(root, 'node_modules', '.streamsight-lock')
-  const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  const wanted = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
 
   say('installing npm packages, about a minute …')
@@ -56,19 +58,26 @@ export async function installPackages () {
  * Compiles what changed.
  * @param {{ quiet?: boolean }} [options] `quiet` for a command whose output somebody reads
  */
-export async function build ({ quiet = false } = {}) {
+export async function build({ quiet = false } = {}) {
   if (!quiet) say('building …')
-  await runQuietly(process.execPath, [join(root, 'node_modules', 'turbo', 'bin', 'turbo'), 'run', 'build', '--output-logs=errors-only', '--ui=stream'], { TURBO_TELEMETRY_DISABLED: '1' })
+  await runQuietly(
+    process.execPath,
+    [join(root, 'node_modules', 'turbo', 'bin', 'turbo'), 'run', 'build', '--output-logs=errors-only', '--ui=stream'],
+    { TURBO_TELEMETRY_DISABLED: '1' }
+  )
 }
 
-function hasNvidiaGpu () {
+function hasNvidiaGpu() {
   return spawnSync('nvidia-smi', ['-L'], { stdio: 'ignore' }).status === 0
 }
 
-async function fetchCudaLibraries () {
+async function fetchCudaLibraries() {
   say('NVIDIA GPU found: fetching ONNX Runtime’s CUDA libraries …')
   try {
-    await runQuietly(process.execPath, [join(root, 'node_modules', 'onnxruntime-node', 'script', 'install.js'), '--onnxruntime-node-install=cuda12'])
+    await runQuietly(process.execPath, [
+      join(root, 'node_modules', 'onnxruntime-node', 'script', 'install.js'),
+      '--onnxruntime-node-install=cuda12'
+    ])
   } catch {
     say('the CUDA libraries could not be fetched; ONNX Runtime will use WebGPU or the CPU')
   }
@@ -80,16 +89,23 @@ async function fetchCudaLibraries () {
  * @param {string[]} args
  * @param {Record<string, string>} [env]
  */
-export async function runQuietly (command, args, env = {}) {
+export async function runQuietly(command, args, env = {}) {
   const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
-  child.stdout.on('data', chunk => { output += chunk })
-  child.stderr.on('data', chunk => { output += chunk })
-  const dots = setInterval(() => { if (process.stdout.isTTY) process.stdout.write('.') }, 1_000)
+  child.stdout.on('data', chunk => {
+    output += chunk
+  })
+  child.stderr.on('data', chunk => {
+    output += chunk
+  })
+  const dots = setInterval(() => {
+    if (process.stdout.isTTY) process.stdout.write('.')
+  }, 1_000)
   const code = await new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', resolve)
   }).finally(() => clearInterval(dots))
   if (process.stdout.isTTY) process.stdout.write('\r\x1b[K')
-  if (code !== 0) throw new BootstrapError(`"${[command.split('/').pop(), ...args].join(' ')}" failed:\n${output.trim()}`)
+  if (code !== 0)
+    throw new BootstrapError(`"${[command.split('/').pop(), ...args].join(' ')}" failed:\n${output.trim()}`)
 }

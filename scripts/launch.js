@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { assertNode, build, installPackages, root, run } from './bootstrap.js'
 
-async function main () {
+async function main() {
   assertNode()
   const envFile = join(root, '.env')
   if (existsSync(envFile)) process.loadEnvFile(envFile)

@@ -12,7 +12,7 @@ import { createSupervisor, nodeArgs } from './supervisor.js'
 /** Loading and warming a large model may take this long. */
 const readyTimeoutMs = 180_000
 
-async function main () {
+async function main() {
   assertNode()
   const envFile = join(root, '.env')
   if (existsSync(envFile)) process.loadEnvFile(envFile)
@@ -32,25 +32,45 @@ async function main () {
   process.on('SIGTERM', () => stop(0))
 
   const env = { ...(redis ? { REDIS_URL: await startRedis(redis) } : {}), PORT: String(port) }
-  supervisor.start({ name: 'gateway', command: process.execPath, args: [...nodeArgs, 'apps/gateway/dist/main.js'], env, cwd: root })
+  supervisor.start({
+    name: 'gateway',
+    command: process.execPath,
+    args: [...nodeArgs, 'apps/gateway/dist/main.js'],
+    env,
+    cwd: root
+  })
   // The workers share this machine's cores: more threads than cores would only take turns.
   const threads = Math.max(1, Math.floor(availableParallelism() / workers))
   for (let slot = 1; slot <= workers; slot++) {
-    supervisor.start({ name: `worker-${slot}`, command: process.execPath, args: [...nodeArgs, 'apps/worker/dist/main.js'], env: { ...env, WORKER_SLOT: String(slot), ENGINE_THREADS: String(number('ENGINE_THREADS', 0) || threads) }, cwd: root })
+    supervisor.start({
+      name: `worker-${slot}`,
+      command: process.execPath,
+      args: [...nodeArgs, 'apps/worker/dist/main.js'],
+      env: { ...env, WORKER_SLOT: String(slot), ENGINE_THREADS: String(number('ENGINE_THREADS', 0) || threads) },
+      cwd: root
+    })
   }
   await untilReady()
   supervisor.settle()
-  say(`ready with ${workers} worker${workers === 1 ? '' : 's'}. Try:\n\n  curl -X POST http://localhost:${port}/predict -F 'image=@test/fixtures/ship.jpg'\n`)
+  say(
+    `ready with ${workers} worker${workers === 1 ? '' : 's'}. Try:\n\n  curl -X POST http://localhost:${port}/predict -F 'image=@test/fixtures/ship.jpg'\n`
+  )
 
   /** @param {string} program */
-  async function startRedis (program) {
+  async function startRedis(program) {
     const redisPort = await freePort()
     say(`starting ${program} on port ${redisPort} (in memory only; set REDIS_URL to use your own)`)
-    supervisor.start({ name: 'redis', command: program, args: redisArgs({ port: redisPort, maxMemoryMb: number('REDIS_MAX_MEMORY_MB', 1_024) }), cwd: root, quiet: true })
+    supervisor.start({
+      name: 'redis',
+      command: program,
+      args: redisArgs({ port: redisPort, maxMemoryMb: number('REDIS_MAX_MEMORY_MB', 1_024) }),
+      cwd: root,
+      quiet: true
+    })
     return `redis://127.0.0.1:${redisPort}`
   }
 
-  async function untilReady () {
+  async function untilReady() {
     say('waiting for the model to load and warm up …')
     const deadline = performance.now() + readyTimeoutMs
     for (;;) {
@@ -58,7 +78,9 @@ async function main () {
       const response = await fetch(`http://127.0.0.1:${port}/health/startup`).catch(() => undefined)
       if (response?.status === 200) return
       if (performance.now() > deadline) {
-        const reasons = /** @type {{ reasons?: string[] } | undefined} */ (await response?.json().catch(() => undefined))?.reasons ?? ['the gateway does not answer']
+        const reasons = /** @type {{ reasons?: string[] } | undefined} */ (
+          await response?.json().catch(() => undefined)
+        )?.reasons ?? ['the gateway does not answer']
         throw new BootstrapError(`not ready after ${readyTimeoutMs / 1_000} s: ${reasons.join(', ')}`)
       }
       await sleep(200)
@@ -69,7 +91,7 @@ async function main () {
    * The gateway first, so that what it has accepted is still answered.
    * @param {number} code
    */
-  async function stop (code) {
+  async function stop(code) {
     if (stopping) return
     stopping = true
     say('stopping …')
@@ -82,7 +104,7 @@ async function main () {
  * @param {string} name
  * @param {number} fallback
  */
-function number (name, fallback) {
+function number(name, fallback) {
   const text = process.env[name]
   if (text === undefined || text === '') return fallback
   if (!/^\d+$/.test(text)) throw new BootstrapError(`${name}="${text}" is not a whole number`)
@@ -90,7 +112,7 @@ function number (name, fallback) {
 }
 
 /** @param {number} port */
-async function assertFree (port) {
+async function assertFree(port) {
   const server = createServer()
   server.listen(port)
   try {

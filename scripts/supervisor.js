@@ -30,21 +30,34 @@ export const memoryEnv = { MALLOC_ARENA_MAX: '2' }
  *   `quiet`: what it prints is shown only if it ends unasked
  * @param {(program: Program, how: string) => void} onFirstDeath called instead of a restart when a process ends before `settled`; `how`: its signal or exit code
  */
-export function createSupervisor (onFirstDeath) {
+export function createSupervisor(onFirstDeath) {
   /** @type {Map<string, import('node:child_process').ChildProcess>} */
   const children = new Map()
   let settled = false
   let stopping = false
 
-  return { start, stop, settle: () => { settled = true } }
+  return {
+    start,
+    stop,
+    settle: () => {
+      settled = true
+    }
+  }
 
   /** @param {Program} program */
-  function start (program, pauseMs = firstPauseMs) {
+  function start(program, pauseMs = firstPauseMs) {
     const startedMs = performance.now()
     // A process group of its own: Ctrl-C reaches only us, and we stop things in order.
-    const child = spawn(program.command, program.args, { cwd: program.cwd, env: { ...memoryEnv, ...process.env, ...program.env }, stdio: ['ignore', program.quiet ? 'pipe' : 'inherit', 'inherit'], detached: true })
+    const child = spawn(program.command, program.args, {
+      cwd: program.cwd,
+      env: { ...memoryEnv, ...process.env, ...program.env },
+      stdio: ['ignore', program.quiet ? 'pipe' : 'inherit', 'inherit'],
+      detached: true
+    })
     let said = ''
-    child.stdout?.on('data', chunk => { said = `${said}${chunk}`.slice(-4_096) })
+    child.stdout?.on('data', chunk => {
+      said = `${said}${chunk}`.slice(-4_096)
+    })
     children.set(program.name, child)
     child.once('error', error => say(`${program.name}: ${error.message}`))
     child.once('close', async (code, signal) => {
@@ -64,10 +77,12 @@ export function createSupervisor (onFirstDeath) {
    * @param {string[][]} groups names; `*` at the end matches any ending
    * @param {number} patienceMs
    */
-  async function stop (groups, patienceMs) {
+  async function stop(groups, patienceMs) {
     stopping = true
     for (const names of groups) {
-      const group = [...children].filter(([name]) => names.some(pattern => matches(pattern, name))).map(([, child]) => child)
+      const group = [...children]
+        .filter(([name]) => names.some(pattern => matches(pattern, name)))
+        .map(([, child]) => child)
       await Promise.all(group.map(child => end(child, patienceMs)))
     }
   }
@@ -77,7 +92,7 @@ export function createSupervisor (onFirstDeath) {
  * @param {string} pattern
  * @param {string} name
  */
-function matches (pattern, name) {
+function matches(pattern, name) {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }
 
@@ -85,7 +100,7 @@ function matches (pattern, name) {
  * @param {import('node:child_process').ChildProcess} child
  * @param {number} patienceMs
  */
-async function end (child, patienceMs) {
+async function end(child, patienceMs) {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const ended = once(child, 'exit')
   child.kill('SIGTERM')

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { assertNode, build, installPackages, root, run, runQuietly, say } from './bootstrap.js'
 import { ensureRedis } from './redis.js'
 
-async function main () {
+async function main() {
   assertNode()
   await installPackages()
   await ensureRedis()
@@ -18,27 +18,41 @@ async function main () {
 
   const chosen = process.argv.slice(2)
   const onlyFaults = process.env['FAULTS'] === 'all'
-  const files = chosen.length > 0 ? chosen : onlyFaults ? [...testsIn('test/faults'), 'packages/protocol/test/model.test.ts'] : everyTest()
+  const files =
+    chosen.length > 0
+      ? chosen
+      : onlyFaults
+        ? [...testsIn('test/faults'), 'packages/protocol/test/model.test.ts']
+        : everyTest()
   // Most tests wait for processes more than they compute. The faults under load want the machine to themselves.
   const concurrency = onlyFaults ? 1 : 2
   say(`running ${files.length} test files …`)
-  const child = spawn(process.execPath, ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, ...files], { cwd: root, stdio: 'inherit' })
+  const child = spawn(process.execPath, ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, ...files], {
+    cwd: root,
+    stdio: 'inherit'
+  })
   const [code] = await once(child, 'exit')
   process.exit(code ?? 1)
 }
 
-function everyTest () {
-  return [...workspaces().flatMap(folder => testsIn(join(folder, 'test'))), ...testsIn('test'), ...testsIn('test/faults')]
+function everyTest() {
+  return [
+    ...workspaces().flatMap(folder => testsIn(join(folder, 'test'))),
+    ...testsIn('test'),
+    ...testsIn('test/faults')
+  ]
 }
 
-function workspaces () {
+function workspaces() {
   return ['packages', 'apps'].flatMap(parent => readdirSync(join(root, parent)).map(name => join(parent, name)))
 }
 
 /** @param {string} folder */
-function testsIn (folder) {
+function testsIn(folder) {
   if (!existsSync(join(root, folder))) return []
-  return readdirSync(join(root, folder)).filter(file => file.endsWith('.test.ts')).map(file => join(folder, file))
+  return readdirSync(join(root, folder))
+    .filter(file => file.endsWith('.test.ts'))
+    .map(file => join(folder, file))
 }
 
 await run(main)

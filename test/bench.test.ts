@@ -4,7 +4,12 @@ import { figuresOf } from '../bench/figures.ts'
 import type { Sample } from '../bench/load.ts'
 
 /** What a closed loop sees of a server that answers `batch` requests at once every `batchMs`. */
-function answersOf ({ clients, batch, batchMs, untilMs }: Record<'clients' | 'batch' | 'batchMs' | 'untilMs', number>): Sample[] {
+function answersOf({
+  clients,
+  batch,
+  batchMs,
+  untilMs
+}: Record<'clients' | 'batch' | 'batchMs' | 'untilMs', number>): Sample[] {
   const queue = Array.from({ length: clients }, () => 0)
   const samples: Sample[] = []
   for (let nowMs = batchMs; queue.some(atMs => atMs < untilMs); nowMs += batchMs) {
@@ -33,7 +38,17 @@ test('what was begun outside the window counts in no time, and an error anywhere
     { atMs: 50, ms: 40, code: 'ok', stages: { infer: 4 } }
   ]
   const figures = figuresOf({ samples, window: { fromMs: 10, toMs: 50 } })
-  assert.deepEqual({ ...figures, imagesPerSecond: Math.round(figures.imagesPerSecond) }, {
-    imagesPerSecond: 25, p50Ms: 20, p90Ms: 20, p99Ms: 20, p999Ms: 20, ok: 3, errors: { LOST: 1 }, stagesMs: { infer: 2 }
-  })
+  assert.deepEqual(
+    { ...figures, imagesPerSecond: Math.round(figures.imagesPerSecond) },
+    {
+      imagesPerSecond: 25,
+      p50Ms: 20,
+      p90Ms: 20,
+      p99Ms: 20,
+      p999Ms: 20,
+      ok: 3,
+      errors: { LOST: 1 },
+      stagesMs: { infer: 2 }
+    }
+  )
 })

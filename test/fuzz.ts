@@ -8,9 +8,16 @@ import { fuzz } from './support/fuzzing.ts'
 import { collectSeeds } from './support/seeds.ts'
 import { startSystem, type System } from './support/system.ts'
 
-const { values } = parseArgs({ options: { count: { type: 'string', default: '20000' }, seed: { type: 'string', default: '1' }, only: { type: 'string' } } })
+const { values } = parseArgs({
+  options: {
+    count: { type: 'string', default: '20000' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string' }
+  }
+})
 const seed = Number(values.seed)
-const [from, to] = values.only === undefined ? [0, Number(values.count)] : [Number(values.only), Number(values.only) + 1]
+const [from, to] =
+  values.only === undefined ? [0, Number(values.count)] : [Number(values.only), Number(values.only) + 1]
 
 /** No upload may keep anybody waiting for longer, on a machine that does nothing else. */
 const slowMs = 5_000
@@ -22,14 +29,21 @@ const warmUpCount = 500
 const teardown: Array<() => unknown> = []
 
 try {
-  process.exitCode = await run() ? 0 : 1
+  process.exitCode = (await run()) ? 0 : 1
 } finally {
   for (const task of teardown.toReversed()) await task()
 }
 
 /** Whether nothing was wrong. */
-async function run (): Promise<boolean> {
-  const system = await startSystem({ after: task => { teardown.push(task as () => unknown) } }, { restart: true })
+async function run(): Promise<boolean> {
+  const system = await startSystem(
+    {
+      after: task => {
+        teardown.push(task as () => unknown)
+      }
+    },
+    { restart: true }
+  )
   const seeds = await collectSeeds()
   if (values.only === undefined) await fuzz(system, seeds, { seed, slowMs: Infinity, from: to, to: to + warmUpCount })
   const before = residentMb(system)
@@ -38,7 +52,9 @@ async function run (): Promise<boolean> {
   const restarts = system.workers.reduce((sum, { starts }) => sum + starts - 1, 0)
   const after = residentMb(system)
 
-  console.log(`\nfuzz: ${to - from} mutants of ${seeds.length} pictures, seed ${seed}, ${Math.round((performance.now() - startedMs) / 1_000)} s`)
+  console.log(
+    `\nfuzz: ${to - from} mutants of ${seeds.length} pictures, seed ${seed}, ${Math.round((performance.now() - startedMs) / 1_000)} s`
+  )
   console.table(report.answers)
   console.table({
     'slowest answer': `${Math.round(report.slowest.ms)} ms: mutant ${report.slowest.index}, ${report.slowest.origin}`,
@@ -46,16 +62,18 @@ async function run (): Promise<boolean> {
     'worker memory, MB': `${before.worker} before, ${after.worker} after`,
     'gateway memory, MB': `${before.gateway} before, ${after.gateway} after`
   })
-  for (const { index, origin, what, file } of report.offences) console.log(`--seed ${seed} --only ${index} (${origin}): ${what}\n  ${file}`)
+  for (const { index, origin, what, file } of report.offences)
+    console.log(`--seed ${seed} --only ${index} (${origin}): ${what}\n  ${file}`)
   return report.offences.length === 0 && restarts === 0
 }
 
-function showProgress (done: number): void {
+function showProgress(done: number): void {
   if (done % 100 === 0) process.stderr.write(`\r${done} of ${to - from} `)
 }
 
 /** Memory of ours that is in RAM. */
-function residentMb ({ workers, gateway }: System): { worker: number, gateway: number } {
-  const mb = (pid: number) => Math.round(Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' })) / 1_024)
+function residentMb({ workers, gateway }: System): { worker: number; gateway: number } {
+  const mb = (pid: number) =>
+    Math.round(Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' })) / 1_024)
   return { worker: mb(workers[0]?.pid ?? 0), gateway: mb(gateway.pid) }
 }

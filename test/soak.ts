@@ -8,13 +8,23 @@ import { assertMemoryBack, assertQuiet, drive, metric, pause } from './faults/or
 import { connected, restartRedis } from './faults/redis.ts'
 import { startSystem, type System } from './support/system.ts'
 
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '1' }, workers: { type: 'string', default: '3' }, concurrency: { type: 'string', default: '48' } } })
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '1' },
+    workers: { type: 'string', default: '3' },
+    concurrency: { type: 'string', default: '48' }
+  }
+})
 const workers = Number(values.workers)
 const durationMs = Number(values.minutes) * 60_000
 
 /** What a test context would do at its end. */
 const teardown: Array<() => unknown> = []
-const context = { after: (task: () => unknown) => { teardown.push(task) } } as Parameters<typeof startSystem>[0]
+const context = {
+  after: (task: () => unknown) => {
+    teardown.push(task)
+  }
+} as Parameters<typeof startSystem>[0]
 
 type Fault = (system: System, redis: Connection) => Promise<unknown>
 
@@ -32,15 +42,18 @@ const faults: Record<string, Fault> = {
     await pause(500 + Math.random() * 1_500)
     process.kill(system.redis.pid, 'SIGCONT')
   },
-  'connections killed': (_system, redis) => redis.sendCommand(['CLIENT', 'KILL', 'TYPE', Math.random() < 0.5 ? 'pubsub' : 'normal', 'SKIPME', 'yes']),
+  'connections killed': (_system, redis) =>
+    redis.sendCommand(['CLIENT', 'KILL', 'TYPE', Math.random() < 0.5 ? 'pubsub' : 'normal', 'SKIPME', 'yes']),
   FLUSHALL: (_system, redis) => redis.flushAll(),
   'SCRIPT FLUSH': (_system, redis) => redis.scriptFlush(),
   'XGROUP DESTROY': (system, redis) => redis.xGroupDestroy(jobsOf(system), group),
   DELCONSUMER: async (system, redis) => {
-    for (const { name } of await redis.xInfoConsumers(jobsOf(system), group)) await redis.xGroupDelConsumer(jobsOf(system), group, name)
+    for (const { name } of await redis.xInfoConsumers(jobsOf(system), group))
+      await redis.xGroupDelConsumer(jobsOf(system), group, name)
   },
   'stray XACK': async (system, redis) => {
-    for (const { id } of await redis.xPendingRange(jobsOf(system), group, '-', '+', 10)) await redis.xAck(jobsOf(system), group, id)
+    for (const { id } of await redis.xPendingRange(jobsOf(system), group, '-', '+', 10))
+      await redis.xAck(jobsOf(system), group, id)
   },
   'out of memory 0.5 s': async (_system, redis) => {
     await redis.configSet('maxmemory', '1')
@@ -49,15 +62,15 @@ const faults: Record<string, Fault> = {
   }
 }
 
-function jobsOf (system: System): string {
+function jobsOf(system: System): string {
   return keysOf(system.prefix, 'everyday').jobs
 }
 
-function anyWorker ({ workers: all }: System) {
+function anyWorker({ workers: all }: System) {
   return all[Math.floor(Math.random() * all.length)]
 }
 
-async function sabotage (system: System, ends: () => boolean): Promise<Map<string, number>> {
+async function sabotage(system: System, ends: () => boolean): Promise<Map<string, number>> {
   const counts = new Map<string, number>()
   const redis = await connected(context, system)
   const names = Object.keys(faults)
@@ -71,7 +84,7 @@ async function sabotage (system: System, ends: () => boolean): Promise<Map<strin
   return counts
 }
 
-async function leaksOf (system: System, heapBefore: number): Promise<string> {
+async function leaksOf(system: System, heapBefore: number): Promise<string> {
   try {
     await assertQuiet(system)
     await assertMemoryBack(system, heapBefore)
@@ -85,14 +98,30 @@ const system = await startSystem(context, { workers, restart: true, workerEnv: {
 const heapBefore = await metric(system, 'nodejs_heap_size_used_bytes')
 const endsAt = performance.now() + durationMs
 const ends = () => performance.now() > endsAt
-const progress = setInterval(() => process.stderr.write(`\r${Math.max(0, Math.round((endsAt - performance.now()) / 1_000))} s left `), 1_000)
+const progress = setInterval(
+  () => process.stderr.write(`\r${Math.max(0, Math.round((endsAt - performance.now()) / 1_000))} s left `),
+  1_000
+)
 
-const [tally, counts] = await Promise.all([drive(system, { concurrency: Number(values.concurrency), until: ends }), sabotage(system, ends)])
+const [tally, counts] = await Promise.all([
+  drive(system, { concurrency: Number(values.concurrency), until: ends }),
+  sabotage(system, ends)
+])
 clearInterval(progress)
 const leaks = await leaksOf(system, heapBefore)
 
-console.log(`\nsoak: ${values.minutes} min, ${workers} workers, concurrency ${values.concurrency}, faults ${[...counts.values()].reduce((a, b) => a + b, 0)}`)
-console.table({ requests: tally.requests, ok: tally.ok, wrong: tally.wrong, lost: tally.lost, ...tally.errors, 'slowest ms': Math.round(tally.slowestMs), leaks })
+console.log(
+  `\nsoak: ${values.minutes} min, ${workers} workers, concurrency ${values.concurrency}, faults ${[...counts.values()].reduce((a, b) => a + b, 0)}`
+)
+console.table({
+  requests: tally.requests,
+  ok: tally.ok,
+  wrong: tally.wrong,
+  lost: tally.lost,
+  ...tally.errors,
+  'slowest ms': Math.round(tally.slowestMs),
+  leaks
+})
 console.table(Object.fromEntries(counts))
 
 for (const task of teardown.toReversed()) await task()

@@ -6,15 +6,27 @@ import { root } from '../scripts/bootstrap.js'
 import { freePort } from '../scripts/redis.js'
 import { until } from './support/until.ts'
 
-interface Started { child: ChildProcess, port: number, output: () => string }
+interface Started {
+  child: ChildProcess
+  port: number
+  output: () => string
+}
 
 /** `npm start`'s own process, without npm around it. */
-async function start (t: TestContext, env: Record<string, string> = {}): Promise<Started> {
-  const port = Number(env['PORT'] ?? await freePort())
-  const child = spawn(process.execPath, ['scripts/start.js'], { cwd: root, env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', PORT: String(port), ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+async function start(t: TestContext, env: Record<string, string> = {}): Promise<Started> {
+  const port = Number(env['PORT'] ?? (await freePort()))
+  const child = spawn(process.execPath, ['scripts/start.js'], {
+    cwd: root,
+    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', PORT: String(port), ...env },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
   let output = ''
-  child.stdout.on('data', chunk => { output += chunk })
-  child.stderr.on('data', chunk => { output += chunk })
+  child.stdout.on('data', chunk => {
+    output += chunk
+  })
+  child.stderr.on('data', chunk => {
+    output += chunk
+  })
   t.after(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGTERM')
@@ -23,19 +35,22 @@ async function start (t: TestContext, env: Record<string, string> = {}): Promise
   return { child, port, output: () => output }
 }
 
-const untilReady = ({ output }: Started) => until('npm start is ready', () => output().includes('Try:') || undefined, 60_000)
+const untilReady = ({ output }: Started) =>
+  until('npm start is ready', () => output().includes('Try:') || undefined, 60_000)
 
 /** The processes that `npm start` runs, by what they are. */
-function childrenOf ({ child }: Started): Record<string, number> {
+function childrenOf({ child }: Started): Record<string, number> {
   const rows = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n')
-  return Object.fromEntries(rows.flatMap(row => {
-    const [, pid, parent, command] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(row) ?? []
-    const kind = /redis-server|valkey-server|gateway|worker/.exec(command ?? '')?.[0]
-    return Number(parent) === child.pid && kind !== undefined ? [[kind.replace(/-server/, ''), Number(pid)]] : []
-  }))
+  return Object.fromEntries(
+    rows.flatMap(row => {
+      const [, pid, parent, command] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(row) ?? []
+      const kind = /redis-server|valkey-server|gateway|worker/.exec(command ?? '')?.[0]
+      return Number(parent) === child.pid && kind !== undefined ? [[kind.replace(/-server/, ''), Number(pid)]] : []
+    })
+  )
 }
 
-function isAlive (pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true
@@ -48,7 +63,10 @@ test('npm start prints a curl command that works, brings back what dies, and lea
   const started = await start(t)
   await untilReady(started)
   const [, command = ''] = /^ {2}(curl .*)$/m.exec(started.output()) ?? []
-  const ask = () => JSON.parse(execFileSync('sh', ['-c', `${command} -sS`], { cwd: root, encoding: 'utf8' })) as { predictions?: Array<{ label: string }> }
+  const ask = () =>
+    JSON.parse(execFileSync('sh', ['-c', `${command} -sS`], { cwd: root, encoding: 'utf8' })) as {
+      predictions?: Array<{ label: string }>
+    }
   assert.equal(ask().predictions?.[0]?.label, 'ship')
 
   for (const kind of ['worker', 'redis', 'gateway']) {
@@ -58,7 +76,11 @@ test('npm start prints a curl command that works, brings back what dies, and lea
       const now = childrenOf(started)[kind]
       return now !== undefined && now !== before
     })
-    await until(`it answers after the ${kind} died`, async () => (await fetch(`http://127.0.0.1:${started.port}/health/ready`).catch(() => undefined))?.status === 200, 30_000)
+    await until(
+      `it answers after the ${kind} died`,
+      async () => (await fetch(`http://127.0.0.1:${started.port}/health/ready`).catch(() => undefined))?.status === 200,
+      30_000
+    )
     assert.equal(ask().predictions?.[0]?.label, 'ship')
     assert.match(started.output(), new RegExp(`${kind}.* ended \\(SIGKILL\\), starting it again in \\d+ ms`))
   }

@@ -17,19 +17,29 @@ test('a picture is answered in the documented shape, with its id in both logs', 
   assert.equal(body.predictions[0]?.label, 'ship')
   assert.deepEqual(body.model, { name: 'everyday', version: '1' })
   assert.equal(headers.get('x-request-id'), body.requestId)
-  assert.match(headers.get('server-timing') ?? '', /^queue;dur=[\d.]+, decode;dur=[\d.]+, infer;dur=[\d.]+, total;dur=[\d.]+$/)
+  assert.match(
+    headers.get('server-timing') ?? '',
+    /^queue;dur=[\d.]+, decode;dur=[\d.]+, infer;dur=[\d.]+, total;dur=[\d.]+$/
+  )
 
-  const request = await system.gateway.untilLog('the gateway logged the request', line => line.event === 'request' && line.requestId === body.requestId)
-  const job = await system.workers[0]?.untilLog('the worker logged the job', line => line.event === 'job' && line.requestId === body.requestId)
+  const request = await system.gateway.untilLog(
+    'the gateway logged the request',
+    line => line.event === 'request' && line.requestId === body.requestId
+  )
+  const job = await system.workers[0]?.untilLog(
+    'the worker logged the job',
+    line => line.event === 'job' && line.requestId === body.requestId
+  )
   for (const line of [request, job]) {
-    for (const field of ['queueMs', 'decodeMs', 'inferMs', 'batchSize', 'model', 'engine', 'deliveries']) assert.ok(line?.[field] !== undefined, `${field} in ${JSON.stringify(line)}`)
+    for (const field of ['queueMs', 'decodeMs', 'inferMs', 'batchSize', 'model', 'engine', 'deliveries'])
+      assert.ok(line?.[field] !== undefined, `${field} in ${JSON.stringify(line)}`)
   }
 })
 
 test('three workers share 500 requests, every answer belongs to its picture, and Redis is left clean', async t => {
   const system = await startSystem(t, { workers: 3 })
   const answers = await many(500, 50, async i => {
-    const { image, label } = fixtures[i % fixtures.length] as typeof fixtures[number]
+    const { image, label } = fixtures[i % fixtures.length] as (typeof fixtures)[number]
     return { label, answer: await system.predict(image) }
   })
 
@@ -44,11 +54,14 @@ test('three workers share 500 requests, every answer belongs to its picture, and
   await redis.connect()
   t.after(() => redis.destroy())
   const keys = keysOf(system.prefix, 'everyday')
-  await until('no channel is left', async () => (await redis.sendCommand<string[]>(['PUBSUB', 'CHANNELS', '*'])).length === 0)
+  await until(
+    'no channel is left',
+    async () => (await redis.sendCommand<string[]>(['PUBSUB', 'CHANNELS', '*'])).length === 0
+  )
   assert.equal(await redis.xLen(keys.jobs), 0)
   assert.equal((await redis.xPending(keys.jobs, 'workers')).pending, 0)
   const lasting: string[] = []
-  for (const key of await redis.keys('*')) if (await redis.ttl(key) === -1) lasting.push(key)
+  for (const key of await redis.keys('*')) if ((await redis.ttl(key)) === -1) lasting.push(key)
   assert.deepEqual(lasting.toSorted(), [keys.jobs, keys.workers, keys.seen].toSorted())
 })
 
@@ -57,7 +70,7 @@ test('SIGTERM answers what is open, refuses what is new, and leaves an event-loo
   // Stopped, so that all of them are open when the signal comes.
   system.workers[0]?.signal('SIGSTOP')
   const open = many(40, 40, () => system.predict(fixture('cat.png')))
-  await until('all are open', async () => await metric(system, 'streamsight_open_requests') === 40)
+  await until('all are open', async () => (await metric(system, 'streamsight_open_requests')) === 40)
   system.gateway.signal('SIGTERM')
   await system.gateway.untilLog('it drains', ({ event }) => event === 'drain')
   // One that slips in just before is open like the others: it gives up and asks again.

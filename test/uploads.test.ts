@@ -13,14 +13,19 @@ test('every way to send an image is understood', async t => {
   const ways: Record<string, () => Promise<Reply>> = {
     'a form with a file name': () => postForm(system, [{ name: 'image', content: ship, filename: 'ship.jpg' }]),
     'a form without a file name': () => postForm(system, [{ name: 'image', content: ship }]),
-    'a form with fields and files around it': () => postForm(system, [
-      { name: 'comment', content: 'before' }, { name: 'other', content: fixture('cat.png'), filename: 'cat.png' },
-      { name: 'image', content: ship, filename: 'ship.jpg' },
-      { name: 'comment', content: 'after' }, { name: 'another', content: fixture('dog.jpg'), filename: 'dog.jpg' }
-    ]),
-    'a form with two of them, of which the first counts': () => postForm(system, [
-      { name: 'image', content: ship, filename: 'ship.jpg' }, { name: 'image', content: fixture('cat.png'), filename: 'cat.png' }
-    ]),
+    'a form with fields and files around it': () =>
+      postForm(system, [
+        { name: 'comment', content: 'before' },
+        { name: 'other', content: fixture('cat.png'), filename: 'cat.png' },
+        { name: 'image', content: ship, filename: 'ship.jpg' },
+        { name: 'comment', content: 'after' },
+        { name: 'another', content: fixture('dog.jpg'), filename: 'dog.jpg' }
+      ]),
+    'a form with two of them, of which the first counts': () =>
+      postForm(system, [
+        { name: 'image', content: ship, filename: 'ship.jpg' },
+        { name: 'image', content: fixture('cat.png'), filename: 'cat.png' }
+      ]),
     'JSON with base64': () => json(ship.toString('base64')),
     'JSON with base64url': () => json(ship.toString('base64url')),
     'JSON with a data URL': () => json(`data:image/jpeg;base64,${ship.toString('base64')}`),
@@ -33,10 +38,19 @@ test('every way to send an image is understood', async t => {
   }
   for (const [way, send] of Object.entries(ways)) await t.test(way, async () => assertShip(await send()))
 
-  const curlWays: Record<string, string[]> = { '-F image=@': ['-F', `image=@${file}`], '-F image=<': ['-F', `image=<${file}`], '--data-binary': ['--data-binary', `@${file}`] }
-  for (const [way, args] of Object.entries(curlWays)) await t.test(`curl ${way}`, { skip: withoutCurl }, async () => assertShip(await curl(system, args)))
+  const curlWays: Record<string, string[]> = {
+    '-F image=@': ['-F', `image=@${file}`],
+    '-F image=<': ['-F', `image=<${file}`],
+    '--data-binary': ['--data-binary', `@${file}`]
+  }
+  for (const [way, args] of Object.entries(curlWays))
+    await t.test(`curl ${way}`, { skip: withoutCurl }, async () => assertShip(await curl(system, args)))
 
-  for (const [topK, expected] of [[1, 1], [3, 3], [100, 10]] as const) {
+  for (const [topK, expected] of [
+    [1, 1],
+    [3, 3],
+    [100, 10]
+  ] as const) {
     await t.test(`topK=${topK} gives ${expected} of the model’s 10 classes`, async () => {
       assertShip(await post(system, ship, { query: `?topK=${topK}` }), expected)
     })

@@ -13,16 +13,21 @@ import { createDecoder } from '../../apps/worker/dist/pixels/decode.js'
 import { rank } from '../../apps/worker/dist/rank.js'
 import { createImageWriter } from '../../apps/worker/dist/tensor.js'
 
-export interface InProcessOptions { modelsDir: string, name: string, threads: number }
+export interface InProcessOptions {
+  modelsDir: string
+  name: string
+  threads: number
+}
 
 const [topK, maxPixels, maxBytes] = [5, 50_000_000, 10_485_760]
 
 /** POST /predict with the multipart field `image`; 400 without one, 415 for what is no image. */
-export async function buildServer ({ modelsDir, name, threads }: InProcessOptions) {
+export async function buildServer({ modelsDir, name, threads }: InProcessOptions) {
   const model = await openModel(modelsDir, name)
   const { input, output, artifacts } = model.manifest
   const artifact = artifacts.find(({ format }) => format === 'onnx')
-  if (artifact === undefined) throw new Error(`model ${name} has no "onnx" artifact, the only one that the in-process server runs`)
+  if (artifact === undefined)
+    throw new Error(`model ${name} has no "onnx" artifact, the only one that the in-process server runs`)
   const engine = await openOnnx({ model, artifact, name: 'onnx-cpu', threads })
   const decoder = await createDecoder({ input, maxPixels })
   const writeImage = createImageWriter(input, artifact.layout)

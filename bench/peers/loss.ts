@@ -22,7 +22,7 @@ interface Outcome {
 }
 
 /** Do two workers at saturation answer every request, and each with the answer to its own picture? */
-export async function measureLoss (ground: Ground, conditions: Conditions): Promise<Section> {
+export async function measureLoss(ground: Ground, conditions: Conditions): Promise<Section> {
   const theirs = await loseWithRecipe(ground, conditions)
   const ours = await loseWithOurs(ground, conditions)
   return {
@@ -35,20 +35,20 @@ export async function measureLoss (ground: Ground, conditions: Conditions): Prom
   }
 }
 
-async function loseWithRecipe (ground: Ground, conditions: Conditions) {
+async function loseWithRecipe(ground: Ground, conditions: Conditions) {
   conditions.progress.step('two workers: starting the recipe')
   const recipe = await startRecipe(ground)
   try {
     // With two workers even pictures that are asked for one after the other can be lost.
     const alone = await askAlone(recipe, conditions.uploads)
     await recipe.addWorker()
-    return { outcome: await saturate(recipe, alone, conditions), ...await recipe.ledger() }
+    return { outcome: await saturate(recipe, alone, conditions), ...(await recipe.ledger()) }
   } finally {
     await recipe.stop()
   }
 }
 
-async function loseWithOurs ({ modelsDir }: Ground, conditions: Conditions) {
+async function loseWithOurs({ modelsDir }: Ground, conditions: Conditions) {
   conditions.progress.step('two workers: starting Streamsight')
   const system = await startOurs(modelsDir, 2)
   try {
@@ -58,15 +58,38 @@ async function loseWithOurs ({ modelsDir }: Ground, conditions: Conditions) {
   }
 }
 
-async function saturate ({ name, url }: Contender, alone: Prediction[][], { uploads, plan, progress }: Conditions): Promise<Outcome> {
+async function saturate(
+  { name, url }: Contender,
+  alone: Prediction[][],
+  { uploads, plan, progress }: Conditions
+): Promise<Outcome> {
   progress.step(`two workers: ${clients} clients, ${name}`)
-  const load = await closedLoop({ url, uploads, clients, durationMs: 2 * plan.forMs, lostAfterMs, isRight: isAnswerTo(alone) })
-  const { ok, imagesPerSecond, errors: { WRONG: wrong = 0, ...errors } } = figuresOf(load)
+  const load = await closedLoop({
+    url,
+    uploads,
+    clients,
+    durationMs: 2 * plan.forMs,
+    lostAfterMs,
+    isRight: isAnswerTo(alone)
+  })
+  const {
+    ok,
+    imagesPerSecond,
+    errors: { WRONG: wrong = 0, ...errors }
+  } = figuresOf(load)
   const lost = load.samples.filter(({ code }) => code.startsWith('LOST')).length
   return { contender: name, sent: load.samples.length, right: ok, wrong, lost, errors, imagesPerSecond }
 }
 
 /** Counts as text: they are exact. */
-function rowOf ({ contender, sent, right, wrong, lost, errors, imagesPerSecond }: Outcome): Section['rows'][number] {
-  return { contender, sent: String(sent), right: String(right), wrong: String(wrong), lost: String(lost), errors: listErrors(errors), 'images/s': imagesPerSecond }
+function rowOf({ contender, sent, right, wrong, lost, errors, imagesPerSecond }: Outcome): Section['rows'][number] {
+  return {
+    contender,
+    sent: String(sent),
+    right: String(right),
+    wrong: String(wrong),
+    lost: String(lost),
+    errors: listErrors(errors),
+    'images/s': imagesPerSecond
+  }
 }

@@ -25,10 +25,12 @@ const endsWithinMs = 10_000
  * Starts programs in process groups of their own, so that what they start in turn is halted, continued and ended with them.
  * Whatever still runs when the bench ends, ends with it.
  */
-export function createPrograms () {
+export function createPrograms() {
   const logs = mkdtempSync(join(tmpdir(), 'streamsight-peers-'))
   const groups = new Set<number>()
-  const killAll = () => { for (const group of groups) signal(group, 'SIGKILL') }
+  const killAll = () => {
+    for (const group of groups) signal(group, 'SIGKILL')
+  }
   const interrupt = () => process.exit(130)
   process.once('exit', killAll)
   // Or a group of its own would outlive Ctrl-C.
@@ -37,10 +39,15 @@ export function createPrograms () {
 
   return {
     /** Resolves when the program is ready; rejects with the end of its output if it ended or did not become ready. */
-    async start ({ name, command, args, env, isReady }: ProgramOptions) {
+    async start({ name, command, args, env, isReady }: ProgramOptions) {
       const log = join(logs, name)
       const file = openSync(log, 'w')
-      const child = spawn(command, args, { cwd: root, env: { PATH: process.env['PATH'] ?? '', ...env }, stdio: ['ignore', file, file], detached: true })
+      const child = spawn(command, args, {
+        cwd: root,
+        env: { PATH: process.env['PATH'] ?? '', ...env },
+        stdio: ['ignore', file, file],
+        detached: true
+      })
       closeSync(file)
       const group = child.pid ?? 0
       if (group > 0) groups.add(group)
@@ -49,16 +56,20 @@ export function createPrograms () {
       const output = () => readFileSync(log, 'utf8')
       const hasEnded = () => group === 0 || child.exitCode !== null || child.signalCode !== null
 
-      await until(`${name} is ready`, async () => {
-        if (hasEnded()) throw new Error(`${name} ended before it was ready:\n${output().slice(-2_000)}`)
-        return await isReady(output())
-      }, readyWithinMs)
+      await until(
+        `${name} is ready`,
+        async () => {
+          if (hasEnded()) throw new Error(`${name} ended before it was ready:\n${output().slice(-2_000)}`)
+          return await isReady(output())
+        },
+        readyWithinMs
+      )
 
       return {
         /** Takes it off the CPU, with all its state. */
         halt: (): void => signal(group, 'SIGSTOP'),
         proceed: (): void => signal(group, 'SIGCONT'),
-        async stop (): Promise<void> {
+        async stop(): Promise<void> {
           signal(group, 'SIGCONT')
           signal(group, 'SIGTERM')
           if (!hasEnded()) await once(child, 'exit', { signal: AbortSignal.timeout(endsWithinMs) }).catch(() => {})
@@ -70,7 +81,7 @@ export function createPrograms () {
     },
 
     /** Ends what still runs, and forgets the logs. */
-    close (): void {
+    close(): void {
       killAll()
       process.off('exit', killAll)
       process.off('SIGINT', interrupt)
@@ -84,7 +95,7 @@ export type Programs = ReturnType<typeof createPrograms>
 export type Program = Awaited<ReturnType<Programs['start']>>
 
 /** To a whole process group, if there is still anything in it. */
-function signal (group: number, name: NodeJS.Signals): void {
+function signal(group: number, name: NodeJS.Signals): void {
   try {
     process.kill(-group, name)
   } catch (error) {

@@ -9,7 +9,7 @@ export type Python = { interpreter: string } | { missing: string }
 const requirements = join(root, 'bench', 'peers', 'requirements.txt')
 
 /** Makes the environment unless it is there with these very requirements. TensorFlow is most of its 1.7 GB. */
-export async function ensurePython ({ folder = join(root, '.venv-bench'), program = 'python3' } = {}): Promise<Python> {
+export async function ensurePython({ folder = join(root, '.venv-bench'), program = 'python3' } = {}): Promise<Python> {
   const interpreter = join(folder, 'bin', 'python')
   const stamp = join(folder, 'requirements.sha256')
   const wanted = createHash('sha256').update(readFileSync(requirements)).digest('hex')
@@ -18,7 +18,16 @@ export async function ensurePython ({ folder = join(root, '.venv-bench'), progra
   say(`installing what the Python peers need into ${folder}, 1.7 GB …`)
   try {
     await runQuietly(program, ['-m', 'venv', '--clear', folder])
-    await runQuietly(interpreter, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--disable-pip-version-check', '--requirement', requirements])
+    await runQuietly(interpreter, [
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--no-cache-dir',
+      '--disable-pip-version-check',
+      '--requirement',
+      requirements
+    ])
   } catch (error) {
     return { missing: reasonOf(error) }
   }
@@ -27,7 +36,7 @@ export async function ensurePython ({ folder = join(root, '.venv-bench'), progra
 }
 
 /** pip says a lot; its first line that begins with ERROR names the cause. */
-function reasonOf (error: unknown): string {
+function reasonOf(error: unknown): string {
   if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'there is no python3 on the PATH'
   if (!(error instanceof BootstrapError)) return (error as Error).message
   const lines = error.message.split('\n')

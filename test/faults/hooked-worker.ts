@@ -11,17 +11,22 @@ import { startWorker } from '../../apps/worker/dist/worker.js'
 import { createLogger, loadConfig } from '@streamsight/service'
 import { hangMark, poisonMark } from './marks.ts'
 
-const { CRASH_POINT: crashPoint, CRASH_ONCE_FILE: crashFile, CLOCK_SKEW_MS: skewMs = '0', SLOW_MS: slowMs = '0' } = process.env
+const {
+  CRASH_POINT: crashPoint,
+  CRASH_ONCE_FILE: crashFile,
+  CLOCK_SKEW_MS: skewMs = '0',
+  SLOW_MS: slowMs = '0'
+} = process.env
 
 /** Dies here if this is the point the test chose, once for each file it made. */
-function crashAt (point: string): void {
+function crashAt(point: string): void {
   if (crashPoint !== point || crashFile === undefined || !existsSync(crashFile)) return
   unlinkSync(crashFile)
   process.kill(process.pid, 'SIGKILL')
 }
 
 /** As a library does that hangs in native code: a thread of this process never comes back from a call. */
-async function hang (): Promise<void> {
+async function hang(): Promise<void> {
   const call = `require('child_process').spawnSync('tail', ['-f', '/dev/null', '--pid=${process.pid}'])`
   await once(new Worker(call, { eval: true }), 'exit')
 }
@@ -38,7 +43,7 @@ const worker = await startWorker({
   wrap: {
     decoder: decoder => ({
       ...decoder,
-      async decode (image, type) {
+      async decode(image, type) {
         crashAt('before-decode')
         if (image.includes(poisonMark)) process.kill(process.pid, 'SIGKILL')
         if (image.includes(hangMark)) await hang()
@@ -47,7 +52,7 @@ const worker = await startWorker({
     }),
     inference: inference => ({
       ...inference,
-      async infer (input, batchSize) {
+      async infer(input, batchSize) {
         const scores = await inference.infer(input, batchSize)
         if (serving) await new Promise(resolve => setTimeout(resolve, Number(slowMs) * batchSize))
         crashAt('after-infer')
@@ -56,7 +61,7 @@ const worker = await startWorker({
     }),
     consumer: consumer => ({
       ...consumer,
-      async finish (...args) {
+      async finish(...args) {
         const first = await consumer.finish(...args)
         crashAt('after-finish')
         return first

@@ -2,6 +2,6 @@
 export const poisonMark = 'streamsight-test-poison'
 export const hangMark = 'streamsight-test-hang'
 
-export function marked (image: Buffer, mark: string): Buffer {
+export function marked(image: Buffer, mark: string): Buffer {
   return Buffer.concat([image, Buffer.from(mark)])
 }

@@ -29,25 +29,33 @@ export interface Load {
 }
 
 /** Sends our pictures again and again, each client waiting for its answer, and checks each answer against its picture. */
-export async function drive (system: Pick<System, 'predict'>, { concurrency, until: ends, pauseMs = 0 }: Load): Promise<Tally> {
+export async function drive(
+  system: Pick<System, 'predict'>,
+  { concurrency, until: ends, pauseMs = 0 }: Load
+): Promise<Tally> {
   const tally = emptyTally()
   let next = 0
-  await Promise.all(Array.from({ length: concurrency }, async () => {
-    while (!ends()) {
-      await send(system, next++, tally)
-      if (pauseMs > 0) await pause(pauseMs)
-    }
-  }))
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      while (!ends()) {
+        await send(system, next++, tally)
+        if (pauseMs > 0) await pause(pauseMs)
+      }
+    })
+  )
   return tally
 }
 
 /** The same at a given rate, whether answers come or not: clients don't know how busy we are. */
-export async function driveOpen (system: Pick<System, 'predict'>, { ratePerSecond, until: ends }: { ratePerSecond: number, until: () => boolean }): Promise<Tally> {
+export async function driveOpen(
+  system: Pick<System, 'predict'>,
+  { ratePerSecond, until: ends }: { ratePerSecond: number; until: () => boolean }
+): Promise<Tally> {
   const tally = emptyTally()
   const sent: Array<Promise<void>> = []
   const startedMs = performance.now()
   while (!ends()) {
-    const due = (performance.now() - startedMs) / 1_000 * ratePerSecond
+    const due = ((performance.now() - startedMs) / 1_000) * ratePerSecond
     while (sent.length < due) sent.push(send(system, sent.length, tally))
     await pause(10)
   }
@@ -55,16 +63,16 @@ export async function driveOpen (system: Pick<System, 'predict'>, { ratePerSecon
   return tally
 }
 
-function emptyTally (): Tally {
+function emptyTally(): Tally {
   return { requests: 0, ok: 0, wrong: 0, lost: 0, errors: {}, withoutRetryAfter: 0, slowestMs: 0 }
 }
 
-export function pause (ms: number): Promise<void> {
+export function pause(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms))
 }
 
-async function send (system: Pick<System, 'predict'>, i: number, tally: Tally): Promise<void> {
-  const { image, label } = fixtures[i % fixtures.length] as typeof fixtures[number]
+async function send(system: Pick<System, 'predict'>, i: number, tally: Tally): Promise<void> {
+  const { image, label } = fixtures[i % fixtures.length] as (typeof fixtures)[number]
   const startedMs = performance.now()
   tally.requests++
   try {
@@ -83,13 +91,16 @@ async function send (system: Pick<System, 'predict'>, i: number, tally: Tally): 
 }
 
 /** A load of a fixed number of requests. */
-export function driveCount (system: Pick<System, 'predict'>, { count, concurrency }: { count: number, concurrency: number }): Promise<Tally> {
+export function driveCount(
+  system: Pick<System, 'predict'>,
+  { count, concurrency }: { count: number; concurrency: number }
+): Promise<Tally> {
   let started = 0
   return drive(system, { concurrency, until: () => started++ >= count })
 }
 
 /** A load that goes on while `sabotage` runs and a second longer. */
-export async function driveDuring (system: Pick<System, 'predict'>, sabotage: () => Promise<void>): Promise<Tally> {
+export async function driveDuring(system: Pick<System, 'predict'>, sabotage: () => Promise<void>): Promise<Tally> {
   let over = false
   const load = drive(system, { concurrency: 16, until: () => over })
   await pause(300)
@@ -100,34 +111,47 @@ export async function driveDuring (system: Pick<System, 'predict'>, sabotage: ()
 }
 
 /** Every request had one outcome, and it was its own picture's; errors only of the codes that this fault may cause. */
-export function assertHonest (tally: Tally, allowed: string[] = []): void {
+export function assertHonest(tally: Tally, allowed: string[] = []): void {
   const summary = JSON.stringify(tally)
   assert.ok(tally.requests > 0, 'nothing was sent')
   assert.equal(tally.wrong, 0, `wrong answers: ${summary}`)
   assert.equal(tally.lost, 0, `lost requests: ${summary}`)
-  assert.deepEqual(Object.keys(tally.errors).filter(code => !allowed.includes(code)), [], `unexpected errors: ${summary}`)
+  assert.deepEqual(
+    Object.keys(tally.errors).filter(code => !allowed.includes(code)),
+    [],
+    `unexpected errors: ${summary}`
+  )
   assert.equal(tally.withoutRetryAfter, 0, `503 without Retry-After: ${summary}`)
   const refused = Object.values(tally.errors).reduce((a, b) => a + b, 0)
   assert.equal(tally.ok + refused, tally.requests, `not one outcome each: ${summary}`)
 }
 
 /** After the storm: nothing is left in Redis but what belongs there, and nothing in the gateway. */
-export async function assertQuiet (system: Pick<System, 'redis' | 'prefix' | 'url'>, models = ['everyday']): Promise<void> {
+export async function assertQuiet(
+  system: Pick<System, 'redis' | 'prefix' | 'url'>,
+  models = ['everyday']
+): Promise<void> {
   const redis = createConnection({ url: system.redis.url, name: 'oracle', log: silentLog })
   await redis.connect()
   try {
     const keysOfModels = models.map(model => keysOf(system.prefix, model))
     for (const { jobs } of keysOfModels) {
-      await until(`${jobs} is empty`, async () => await redis.xLen(jobs) === 0)
+      await until(`${jobs} is empty`, async () => (await redis.xLen(jobs)) === 0)
       await until(`nothing is pending in ${jobs}`, async () => (await redis.xPending(jobs, 'workers')).pending === 0)
     }
-    await until('no channel is left', async () => (await redis.sendCommand<string[]>(['PUBSUB', 'CHANNELS', `${system.prefix}:*`])).length === 0)
+    await until(
+      'no channel is left',
+      async () => (await redis.sendCommand<string[]>(['PUBSUB', 'CHANNELS', `${system.prefix}:*`])).length === 0
+    )
     const permanent = keysOfModels.flatMap(keys => [keys.jobs, keys.workers, keys.seen, keys.dead])
     for (const key of await redis.keys(`{${system.prefix}:*`)) {
-      assert.ok(permanent.includes(key) || await redis.ttl(key) !== -1, `${key} has no TTL`)
+      assert.ok(permanent.includes(key) || (await redis.ttl(key)) !== -1, `${key} has no TTL`)
     }
-    await until('the gateway waits for nothing', async () => await metric(system, 'streamsight_open_requests') === 0)
-    await until('the gateway listens to no channel', async () => await metric(system, 'streamsight_reply_channels') === 0)
+    await until('the gateway waits for nothing', async () => (await metric(system, 'streamsight_open_requests')) === 0)
+    await until(
+      'the gateway listens to no channel',
+      async () => (await metric(system, 'streamsight_reply_channels')) === 0
+    )
     assert.equal(await metric(system, 'streamsight_held_bytes'), 0)
   } finally {
     redis.destroy()
@@ -135,12 +159,16 @@ export async function assertQuiet (system: Pick<System, 'redis' | 'prefix' | 'ur
 }
 
 /** The value of a metric without labels. */
-export async function metric ({ url }: Pick<System, 'url'>, name: string): Promise<number> {
+export async function metric({ url }: Pick<System, 'url'>, name: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text()
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
 }
 
 /** Waits until the gateway's heap is within 48 MB of what it was. Asking makes garbage, which makes the collector run. */
-export async function assertMemoryBack (system: Pick<System, 'url'>, beforeBytes: number): Promise<void> {
-  await until('the heap is back at its baseline', async () => await metric(system, 'nodejs_heap_size_used_bytes') < beforeBytes + 48 * 1024 * 1024, 60_000)
+export async function assertMemoryBack(system: Pick<System, 'url'>, beforeBytes: number): Promise<void> {
+  await until(
+    'the heap is back at its baseline',
+    async () => (await metric(system, 'nodejs_heap_size_used_bytes')) < beforeBytes + 48 * 1024 * 1024,
+    60_000
+  )
 }

@@ -1,7 +1,11 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
-interface Pair { client: Socket, server: Socket, name: string }
+interface Pair {
+  client: Socket
+  server: Socket
+  name: string
+}
 
 export type Direction = 'toServer' | 'toClient'
 
@@ -9,10 +13,10 @@ export type Direction = 'toServer' | 'toClient'
  * A TCP proxy in front of Redis that breaks what passes through it. Rules hold for the connections that are open and those
  * to come, until `heal`.
  */
-export async function startProxy (targetPort: number) {
+export async function startProxy(targetPort: number) {
   const pairs = new Set<Pair>()
-  let swallowed: { direction: Direction, name: string } | undefined
-  let cutAfter: { direction: Direction, name: string, bytes: number } | undefined
+  let swallowed: { direction: Direction; name: string } | undefined
+  let cutAfter: { direction: Direction; name: string; bytes: number } | undefined
   let delayMs = 0
   const listener = createServer(accept).listen(0, '127.0.0.1')
   await once(listener, 'listening')
@@ -23,16 +27,22 @@ export async function startProxy (targetPort: number) {
     url: `redis://127.0.0.1:${address.port}`,
 
     /** Takes the bytes of one direction and passes on none: a black hole. Of the connections whose name contains `name`. */
-    swallow (direction: Direction, name = ''): void { swallowed = { direction, name } },
+    swallow(direction: Direction, name = ''): void {
+      swallowed = { direction, name }
+    },
 
     /** Passes `bytes` more in one direction, then resets that connection. Happens once. */
-    cut ({ direction, bytes, name = '' }: { direction: Direction, bytes: number, name?: string }): void { cutAfter = { direction, name, bytes } },
+    cut({ direction, bytes, name = '' }: { direction: Direction; bytes: number; name?: string }): void {
+      cutAfter = { direction, name, bytes }
+    },
 
     /** Holds back every chunk, both ways. */
-    delay (ms: number): void { delayMs = ms },
+    delay(ms: number): void {
+      delayMs = ms
+    },
 
     /** Resets every connection. */
-    reset (): void {
+    reset(): void {
       for (const { client, server } of pairs) {
         client.resetAndDestroy()
         server.destroy()
@@ -40,7 +50,7 @@ export async function startProxy (targetPort: number) {
     },
 
     /** Passes everything again. Bytes that were swallowed are lost, so their connections are reset. */
-    heal (): void {
+    heal(): void {
       const broken = swallowed !== undefined
       swallowed = undefined
       cutAfter = undefined
@@ -48,14 +58,14 @@ export async function startProxy (targetPort: number) {
       if (broken) this.reset()
     },
 
-    async stop (): Promise<void> {
+    async stop(): Promise<void> {
       this.reset()
       listener.close()
       await once(listener, 'close')
     }
   }
 
-  function accept (client: Socket): void {
+  function accept(client: Socket): void {
     const server = connect(targetPort, '127.0.0.1')
     const pair: Pair = { client, server, name: '' }
     pairs.add(pair)
@@ -70,12 +80,17 @@ export async function startProxy (targetPort: number) {
       socket.on('close', end)
     }
     // A connection says its name in its first bytes: HELLO 3 SETNAME <name>.
-    client.once('data', chunk => { pair.name = chunk.toString('latin1') })
+    client.once('data', chunk => {
+      pair.name = chunk.toString('latin1')
+    })
     client.on('data', chunk => pass(chunk, { direction: 'toServer', pair, to: server, end }))
     server.on('data', chunk => pass(chunk, { direction: 'toClient', pair, to: client, end }))
   }
 
-  function pass (chunk: Buffer, { direction, pair, to, end }: { direction: Direction, pair: Pair, to: Socket, end: () => void }): void {
+  function pass(
+    chunk: Buffer,
+    { direction, pair, to, end }: { direction: Direction; pair: Pair; to: Socket; end: () => void }
+  ): void {
     if (swallowed?.direction === direction && pair.name.includes(swallowed.name)) return
     if (cutAfter?.direction === direction && pair.name.includes(cutAfter.name)) {
       if (chunk.length >= cutAfter.bytes) {

@@ -11,7 +11,7 @@ import { assertHonest, assertQuiet, driveDuring, pause } from './oracle.ts'
 import { connected, restartRedis } from './redis.ts'
 
 /** The same sabotage ten times, a moment apart. */
-async function tenTimes (sabotage: () => Promise<unknown>): Promise<void> {
+async function tenTimes(sabotage: () => Promise<unknown>): Promise<void> {
   for (let i = 0; i < 10; i++) {
     await sabotage()
     await pause(250)
@@ -20,12 +20,14 @@ async function tenTimes (sabotage: () => Promise<unknown>): Promise<void> {
 
 quickFault('8. Redis killed and restarted empty, five times under load', async t => {
   const system = await startSystem(t, { workers: 2 })
-  assertHonest(await driveDuring(system, async () => {
-    for (let i = 0; i < 5; i++) {
-      await restartRedis(t, system)
-      await pause(1_000)
-    }
-  }))
+  assertHonest(
+    await driveDuring(system, async () => {
+      for (let i = 0; i < 5; i++) {
+        await restartRedis(t, system)
+        await pause(1_000)
+      }
+    })
+  )
   await assertQuiet(system)
 })
 
@@ -34,12 +36,14 @@ fault('9. Redis with an append-only file killed, the file’s tail cut, restarte
   const args = ['--appendonly', 'yes', '--dir', dir, '--aof-load-truncated', 'yes']
   const redis = await startRedis({ args })
   const system = await startSystem(t, { workers: 2, redis })
-  assertHonest(await driveDuring(system, async () => {
-    for (let i = 0; i < 3; i++) {
-      await restartRedis(t, system, { args, between: async () => cutTail(join(dir, 'appendonlydir')) })
-      await pause(1_500)
-    }
-  }))
+  assertHonest(
+    await driveDuring(system, async () => {
+      for (let i = 0; i < 3; i++) {
+        await restartRedis(t, system, { args, between: async () => cutTail(join(dir, 'appendonlydir')) })
+        await pause(1_500)
+      }
+    })
+  )
   await assertQuiet(system)
 })
 
@@ -78,24 +82,30 @@ fault('12. DELCONSUMER and stray XACKs of live entries, whose workers then die',
   const system = await startSystem(t, { workers: 2, restart: true })
   const redis = await connected(t, system)
   const { jobs } = keysOf(system.prefix, 'everyday')
-  assertHonest(await driveDuring(system, () => tenTimes(async () => {
-    for (const { id } of await redis.xPendingRange(jobs, group, '-', '+', 10)) await redis.xAck(jobs, group, id)
-    for (const { name } of await redis.xInfoConsumers(jobs, group)) await redis.xGroupDelConsumer(jobs, group, name)
-    // What they held is now known to nobody but the gateway.
-    system.workers[Math.floor(Math.random() * 2)]?.signal('SIGKILL')
-  })))
+  assertHonest(
+    await driveDuring(system, () =>
+      tenTimes(async () => {
+        for (const { id } of await redis.xPendingRange(jobs, group, '-', '+', 10)) await redis.xAck(jobs, group, id)
+        for (const { name } of await redis.xInfoConsumers(jobs, group)) await redis.xGroupDelConsumer(jobs, group, name)
+        // What they held is now known to nobody but the gateway.
+        system.workers[Math.floor(Math.random() * 2)]?.signal('SIGKILL')
+      })
+    )
+  )
   await assertQuiet(system)
 })
 
 fault('13. a storm of SCRIPT FLUSH', async t => {
   const system = await startSystem(t, { workers: 2 })
   const redis = await connected(t, system)
-  assertHonest(await driveDuring(system, async () => {
-    for (let i = 0; i < 300; i++) {
-      await redis.scriptFlush()
-      await pause(10)
-    }
-  }))
+  assertHonest(
+    await driveDuring(system, async () => {
+      for (let i = 0; i < 300; i++) {
+        await redis.scriptFlush()
+        await pause(10)
+      }
+    })
+  )
   await assertQuiet(system)
 })
 
@@ -104,7 +114,7 @@ fault('14. no memory for a second: what comes is refused, what is there is finis
   const redis = await connected(t, system)
   const tally = await driveDuring(system, async () => {
     await redis.configSet('maxmemory', '1')
-    await until('the queue drained', async () => await redis.xLen(keysOf(system.prefix, 'everyday').jobs) === 0)
+    await until('the queue drained', async () => (await redis.xLen(keysOf(system.prefix, 'everyday').jobs)) === 0)
     await pause(1_000)
     await redis.configSet('maxmemory', '0')
   })
@@ -115,7 +125,7 @@ fault('14. no memory for a second: what comes is refused, what is there is finis
 })
 
 /** As after a crash in the middle of a write. */
-function cutTail (folder: string): void {
+function cutTail(folder: string): void {
   for (const file of readdirSync(folder).filter(name => name.endsWith('.incr.aof'))) {
     const path = join(folder, file)
     truncateSync(path, Math.max(0, statSync(path).size - 37))

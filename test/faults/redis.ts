@@ -5,7 +5,7 @@ import { silentLog } from '../support/log.ts'
 import type { System } from '../support/system.ts'
 
 /** A connection of the test's own, straight to Redis. */
-export async function connected (t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>): Promise<Connection> {
+export async function connected(t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>): Promise<Connection> {
   const connection = createConnection({ url: system.redis.url, name: 'saboteur', log: silentLog })
   await connection.connect()
   t.after(() => connection.destroy())
@@ -13,7 +13,11 @@ export async function connected (t: Pick<TestContext, 'after'>, system: Pick<Sys
 }
 
 /** Kills Redis and starts it again on the same port, with whatever `args` let it remember. */
-export async function restartRedis (t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>, { args = [], between = async () => {} }: { args?: string[], between?: () => Promise<void> } = {}): Promise<void> {
+export async function restartRedis(
+  t: Pick<TestContext, 'after'>,
+  system: Pick<System, 'redis'>,
+  { args = [], between = async () => {} }: { args?: string[]; between?: () => Promise<void> } = {}
+): Promise<void> {
   await system.redis.stop()
   await between()
   const restarted = await startRedis({ port: system.redis.port, args })

@@ -17,7 +17,11 @@ const hooked = ['--import', 'tsx', 'test/faults/hooked-worker.ts']
 for (const point of ['before-decode', 'after-infer', 'after-finish'] as const) {
   fault(`1. kill -9 of a worker ${point.replace('-', ' ')}: its clients wait, and get their answers`, async t => {
     const file = join(temporaryFolder(t), 'crash')
-    const system = await startSystem(t, { workerArgs: hooked, restart: true, workerEnv: { CRASH_POINT: point, CRASH_ONCE_FILE: file } })
+    const system = await startSystem(t, {
+      workerArgs: hooked,
+      restart: true,
+      workerEnv: { CRASH_POINT: point, CRASH_ONCE_FILE: file }
+    })
     const load = driveCount(system, { count: 80, concurrency: 16 })
     await system.workers[0]?.untilLog('work has begun', ({ event }) => event === 'job')
     writeFileSync(file, '')
@@ -58,7 +62,10 @@ fault('3. a worker stopped past its lease: another answers, and its late outcome
   assert.equal(status, 200)
   assert.equal(body.predictions?.[0]?.label, 'ship')
   system.workers[0]?.signal('SIGCONT')
-  const late = await system.workers[0]?.untilLog('the late outcome was refused', ({ event, requestId }) => event === 'job' && requestId === body.requestId)
+  const late = await system.workers[0]?.untilLog(
+    'the late outcome was refused',
+    ({ event, requestId }) => event === 'job' && requestId === body.requestId
+  )
   assert.equal(late?.['late'], true)
   await assertQuiet(system)
 })
@@ -66,8 +73,8 @@ fault('3. a worker stopped past its lease: another answers, and its late outcome
 quickFault('15. a poison image among 15 good ones: 15 answers, one 422, one dead letter', async t => {
   const system = await startSystem(t, { workerArgs: hooked, restart: true, env: { ADMIN_TOKEN: 'operator' } })
   const poison = system.predict(marked(fixture('cat.png'), poisonMark))
-  const good = Array.from({ length: 15 }, (_, i) => fixtures[i % fixtures.length] as typeof fixtures[number])
-  const answers = await Promise.all(good.map(async ({ image, label }) => ({ label, ...await system.predict(image) })))
+  const good = Array.from({ length: 15 }, (_, i) => fixtures[i % fixtures.length] as (typeof fixtures)[number])
+  const answers = await Promise.all(good.map(async ({ image, label }) => ({ label, ...(await system.predict(image)) })))
   for (const { status, body, label } of answers) {
     assert.equal(status, 200)
     assert.equal(body.predictions?.[0]?.label, label)
@@ -105,14 +112,23 @@ fault('15c. a decoder that hangs: the watchdog ends the worker, and the image is
 })
 
 fault('15d. an image that takes the worker down for one model costs the other model’s clients nothing', async t => {
-  const system = await startSystem(t, { workerArgs: hooked, restart: true, env: { MODELS: 'everyday,loud' }, workerEnv: { MODELS_DIR: twoModels(t) } })
+  const system = await startSystem(t, {
+    workerArgs: hooked,
+    restart: true,
+    env: { MODELS: 'everyday,loud' },
+    workerEnv: { MODELS_DIR: twoModels(t) }
+  })
   let over = false
-  const poisoned = system.predict(marked(fixture('cat.png'), poisonMark)).finally(() => { over = true })
-  const others = Promise.all(Array.from({ length: 8 }, async () => {
-    const statuses: number[] = []
-    while (!over) statuses.push((await system.predict(fixture('ship.jpg'), { query: '?model=loud' })).status)
-    return statuses
-  }))
+  const poisoned = system.predict(marked(fixture('cat.png'), poisonMark)).finally(() => {
+    over = true
+  })
+  const others = Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const statuses: number[] = []
+      while (!over) statuses.push((await system.predict(fixture('ship.jpg'), { query: '?model=loud' })).status)
+      return statuses
+    })
+  )
   assert.equal((await poisoned).body.error?.code, 'POISONED_IMAGE')
   const statuses = (await others).flat()
   assert.ok(statuses.length > 0)
@@ -121,7 +137,11 @@ fault('15d. an image that takes the worker down for one model costs the other mo
 
 fault('20. workers whose clocks are a minute wrong drop nothing', async t => {
   const system = await startSystem(t, { workers: 0 })
-  for (const [slot, skew] of [[1, '60000'], [2, '-60000']] as const) system.addWorker(slot, { args: hooked, env: { CLOCK_SKEW_MS: skew } })
+  for (const [slot, skew] of [
+    [1, '60000'],
+    [2, '-60000']
+  ] as const)
+    system.addWorker(slot, { args: hooked, env: { CLOCK_SKEW_MS: skew } })
   await system.untilReady()
   assertHonest(await driveCount(system, { count: 100, concurrency: 10 }))
   assert.ok(system.workers.every(({ lines }) => lines.some(({ event }) => event === 'job')))
@@ -141,16 +161,21 @@ fault('21. a rolling restart of all workers under load: no error', async t => {
   await assertQuiet(system)
 })
 
-async function untilPending (system: System, count: number): Promise<void> {
+async function untilPending(system: System, count: number): Promise<void> {
   const redis = createConnection({ url: system.redis.url, name: 'test', log: silentLog })
   await redis.connect()
-  await until(`${count} jobs are with a worker`, async () => (await redis.xPending(keysOf(system.prefix, 'everyday').jobs, 'workers')).pending >= count)
+  await until(
+    `${count} jobs are with a worker`,
+    async () => (await redis.xPending(keysOf(system.prefix, 'everyday').jobs, 'workers')).pending >= count
+  )
   redis.destroy()
 }
 
-async function assertOneDeadLetter (system: System, requestId: string): Promise<void> {
+async function assertOneDeadLetter(system: System, requestId: string): Promise<void> {
   const headers = { authorization: 'Bearer operator' }
-  const { deadLetters } = await (await fetch(`${system.url}/admin/dead-letters`, { headers })).json() as { deadLetters: Array<{ entry: string, id: string, deliveries: number, sha256: string }> }
+  const { deadLetters } = (await (await fetch(`${system.url}/admin/dead-letters`, { headers })).json()) as {
+    deadLetters: Array<{ entry: string; id: string; deliveries: number; sha256: string }>
+  }
   assert.equal(deadLetters.length, 1)
   const [letter] = deadLetters
   assert.equal(letter?.id, requestId)

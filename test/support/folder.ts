@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 
 /** A folder that ends with the test. */
-export function temporaryFolder (t: Pick<TestContext, 'after'>): string {
+export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
   const folder = mkdtempSync(join(tmpdir(), 'streamsight-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   return folder

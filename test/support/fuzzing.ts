@@ -16,35 +16,56 @@ export interface FuzzOptions {
 }
 
 /** An upload that was not answered as it should be. */
-export interface Offence { index: number, origin: string, what: string, file: string }
+export interface Offence {
+  index: number
+  origin: string
+  what: string
+  file: string
+}
 
 export interface FuzzReport {
   /** How often each status and code was answered. */
   answers: Record<string, number>
-  slowest: { ms: number, index: number, origin: string }
+  slowest: { ms: number; index: number; origin: string }
   offences: Offence[]
 }
 
 /** What may become of an upload, whatever is in it. */
-const allowed: ErrorCode[] = ['NO_IMAGE', 'IMAGE_TOO_LARGE', 'TOO_MANY_PIXELS', 'UNSUPPORTED_IMAGE', 'UNDECODABLE_IMAGE']
+const allowed: ErrorCode[] = [
+  'NO_IMAGE',
+  'IMAGE_TOO_LARGE',
+  'TOO_MANY_PIXELS',
+  'UNSUPPORTED_IMAGE',
+  'UNDECODABLE_IMAGE'
+]
 
 /** Enough that gateway, queue and decoder never wait for each other. */
 const concurrency = 16
 
 /** Sends mutants of `seeds` through the real HTTP path and looks at every answer. */
-export async function fuzz (system: System, seeds: readonly Seed[], { seed, from, to, slowMs, onProgress }: FuzzOptions): Promise<FuzzReport> {
+export async function fuzz(
+  system: System,
+  seeds: readonly Seed[],
+  { seed, from, to, slowMs, onProgress }: FuzzOptions
+): Promise<FuzzReport> {
   const report: FuzzReport = { answers: {}, slowest: { ms: 0, index: -1, origin: '' }, offences: [] }
   let next = from
-  await Promise.all(Array.from({ length: concurrency }, async () => {
-    for (let index = next++; index < to; index = next++) {
-      await tryOne(system, { ...mutant(seeds, { seed, index }), index, slowMs }, report)
-      onProgress?.(index - from + 1)
-    }
-  }))
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      for (let index = next++; index < to; index = next++) {
+        await tryOne(system, { ...mutant(seeds, { seed, index }), index, slowMs }, report)
+        onProgress?.(index - from + 1)
+      }
+    })
+  )
   return report
 }
 
-async function tryOne (system: System, upload: Mutant & { index: number, slowMs: number }, report: FuzzReport): Promise<void> {
+async function tryOne(
+  system: System,
+  upload: Mutant & { index: number; slowMs: number },
+  report: FuzzReport
+): Promise<void> {
   const { image, origin, index, slowMs } = upload
   const startedMs = performance.now()
   const answer = await system.predict(image).catch((error: unknown) => String(error))
@@ -56,17 +77,18 @@ async function tryOne (system: System, upload: Mutant & { index: number, slowMs:
   if (what !== undefined) report.offences.push({ index, origin, what, file: keep(image, index) })
 }
 
-function wrongWith (answer: Answer | string): string | undefined {
+function wrongWith(answer: Answer | string): string | undefined {
   if (typeof answer === 'string') return answer
   const { status, body } = answer
-  if (status === 200) return body.success && body.predictions?.length === 5 ? undefined : `200 with ${JSON.stringify(body)}`
+  if (status === 200)
+    return body.success && body.predictions?.length === 5 ? undefined : `200 with ${JSON.stringify(body)}`
   const code = allowed.find(code => code === body.error?.code)
   return code !== undefined && errorTable[code].status === status ? undefined : `${status} with ${JSON.stringify(body)}`
 }
 
 let folder: string | undefined
 
-function keep (image: Buffer, index: number): string {
+function keep(image: Buffer, index: number): string {
   folder ??= mkdtempSync(join(tmpdir(), 'streamsight-fuzz-'))
   const file = join(folder, `${index}.bin`)
   writeFileSync(file, image)

@@ -5,14 +5,17 @@ import { root } from '../../scripts/bootstrap.js'
 import { temporaryFolder } from './folder.ts'
 
 /** A folder, outside the checkout, of the default model and one that has the same weights and shouts its labels. */
-export function twoModels (t: TestContext): string {
+export function twoModels(t: TestContext): string {
   const folder = temporaryFolder(t)
-  for (const name of ['everyday', 'loud']) cpSync(join(root, 'models/everyday'), join(folder, name), { recursive: true })
-  rewrite(join(folder, 'loud/manifest.json'), text => text.replace('"everyday"', '"loud"').replace('"version": "1"', '"version": "2"'))
+  for (const name of ['everyday', 'loud'])
+    cpSync(join(root, 'models/everyday'), join(folder, name), { recursive: true })
+  rewrite(join(folder, 'loud/manifest.json'), text =>
+    text.replace('"everyday"', '"loud"').replace('"version": "1"', '"version": "2"')
+  )
   rewrite(join(folder, 'loud/labels.txt'), text => text.toUpperCase())
   return folder
 }
 
-function rewrite (path: string, edit: (text: string) => string): void {
+function rewrite(path: string, edit: (text: string) => string): void {
   writeFileSync(path, edit(readFileSync(path, 'utf8')))
 }

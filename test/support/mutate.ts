@@ -1,9 +1,15 @@
 import { createRandom, type Random } from './random.ts'
 
-export interface Seed { name: string, image: Buffer }
+export interface Seed {
+  name: string
+  image: Buffer
+}
 
 /** A mutated upload, and what was done to which seed. */
-export interface Mutant { image: Buffer, origin: string }
+export interface Mutant {
+  image: Buffer
+  origin: string
+}
 
 type Mutation = (image: Buffer, random: Random, others: readonly Seed[]) => Buffer
 
@@ -23,7 +29,8 @@ const mutations = {
     return image
   },
   'header flipped': (image, random) => {
-    for (let i = random.below(4); i >= 0; i--) image[random.below(Math.min(headerBytes, image.length))] = random.below(256)
+    for (let i = random.below(4); i >= 0; i--)
+      image[random.below(Math.min(headerBytes, image.length))] = random.below(256)
     return image
   },
   'number in the header': (image, random) => writeExtreme(image, random, Math.min(headerBytes, image.length)),
@@ -34,7 +41,8 @@ const mutations = {
     return image
   },
   cut: (image, random) => image.subarray(0, random.below(image.length)),
-  'cut in the middle': (image, random) => Buffer.concat([image.subarray(0, random.below(image.length)), image.subarray(random.below(image.length))]),
+  'cut in the middle': (image, random) =>
+    Buffer.concat([image.subarray(0, random.below(image.length)), image.subarray(random.below(image.length))]),
   'zeros from somewhere on': (image, random) => image.fill(0, random.below(image.length), random.below(image.length)),
   'piece doubled': (image, random) => {
     const [from, to] = range(image, random)
@@ -50,12 +58,16 @@ const mutations = {
   },
   'noise put in': (image, random) => {
     const at = random.below(image.length)
-    return Buffer.concat([image.subarray(0, at), Buffer.from(Array.from({ length: random.below(200) }, () => random.below(256))), image.subarray(at)])
+    return Buffer.concat([
+      image.subarray(0, at),
+      Buffer.from(Array.from({ length: random.below(200) }, () => random.below(256))),
+      image.subarray(at)
+    ])
   }
 } satisfies Record<string, Mutation>
 
 /** The `index`-th mutant of a run with this seed: always the same, whatever came before it. */
-export function mutant (seeds: readonly Seed[], { seed, index }: { seed: number, index: number }): Mutant {
+export function mutant(seeds: readonly Seed[], { seed, index }: { seed: number; index: number }): Mutant {
   const random = createRandom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b))
   const { name, image } = random.pick(seeds)
   const done: string[] = []
@@ -68,12 +80,12 @@ export function mutant (seeds: readonly Seed[], { seed, index }: { seed: number,
   return { image: mutated, origin: `${name}: ${done.join(', ')}` }
 }
 
-function flipBit (image: Buffer, at: number, bit: number): void {
-  image[at] = (image[at] ?? 0) ^ 1 << bit
+function flipBit(image: Buffer, at: number, bit: number): void {
+  image[at] = (image[at] ?? 0) ^ (1 << bit)
 }
 
 /** Of one, two or four bytes, in either order. */
-function writeExtreme (image: Buffer, random: Random, limit: number): Buffer {
+function writeExtreme(image: Buffer, random: Random, limit: number): Buffer {
   const [bytes, value] = [random.pick([1, 2, 4]), random.pick(extremes)]
   const at = random.below(Math.max(1, limit - bytes))
   if (at + bytes > image.length) return image
@@ -83,7 +95,7 @@ function writeExtreme (image: Buffer, random: Random, limit: number): Buffer {
   return image
 }
 
-function range (image: Buffer, random: Random): [from: number, to: number] {
+function range(image: Buffer, random: Random): [from: number, to: number] {
   const from = random.below(image.length)
   return [from, Math.min(image.length, from + random.below(5_000))]
 }

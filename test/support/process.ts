@@ -6,7 +6,7 @@ import { memoryEnv } from '../../scripts/supervisor.js'
 import { until } from './until.ts'
 
 /** One line of a pino log. */
-export type LogLine = Record<string, unknown> & { event?: string, requestId?: string }
+export type LogLine = Record<string, unknown> & { event?: string; requestId?: string }
 
 export interface ProcessOptions {
   /** Node arguments: the entry file, after flags if any. */
@@ -17,7 +17,7 @@ export interface ProcessOptions {
 }
 
 /** A Node process of ours and what it logged. It ends with `stop`, or is killed with `kill` and may come back. */
-export function startProcess ({ args, env, restart = false }: ProcessOptions) {
+export function startProcess({ args, env, restart = false }: ProcessOptions) {
   const lines: LogLine[] = []
   const noise: string[] = []
   let child = launch()
@@ -28,8 +28,12 @@ export function startProcess ({ args, env, restart = false }: ProcessOptions) {
     lines,
     /** What it printed that was not a log line. */
     noise,
-    get pid (): number { return child.pid ?? 0 },
-    get starts (): number { return starts },
+    get pid(): number {
+      return child.pid ?? 0
+    },
+    get starts(): number {
+      return starts
+    },
     isRunning: (): boolean => child.exitCode === null && child.signalCode === null,
 
     /** The first line for which `matches` holds, from now or before. */
@@ -39,7 +43,7 @@ export function startProcess ({ args, env, restart = false }: ProcessOptions) {
     signal: (signal: NodeJS.Signals): boolean => child.kill(signal),
 
     /** Ends it for good and waits for that; resolves with its exit code. */
-    async stop (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
       stopped = true
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
       const exited = once(child, 'exit')
@@ -55,8 +59,12 @@ export function startProcess ({ args, env, restart = false }: ProcessOptions) {
     }
   }
 
-  function launch (): ChildProcess {
-    const launched = spawn(process.execPath, args, { cwd: root, env: { PATH: process.env['PATH'] ?? '', ...memoryEnv, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  function launch(): ChildProcess {
+    const launched = spawn(process.execPath, args, {
+      cwd: root,
+      env: { PATH: process.env['PATH'] ?? '', ...memoryEnv, ...env },
+      stdio: ['ignore', 'pipe', 'pipe']
+    })
     if (launched.stdout) createInterface(launched.stdout).on('line', record)
     if (launched.stderr) createInterface(launched.stderr).on('line', line => noise.push(line))
     launched.once('exit', () => {
@@ -67,7 +75,7 @@ export function startProcess ({ args, env, restart = false }: ProcessOptions) {
     return launched
   }
 
-  function record (line: string): void {
+  function record(line: string): void {
     try {
       lines.push(JSON.parse(line) as LogLine)
     } catch {

@@ -9,11 +9,14 @@ import { fixtures } from './system.ts'
 const maxBytes = 120_000
 
 /** Whole pictures of every kind: ours, small ones made here, and those of ../shared/assets where they are. */
-export async function collectSeeds (): Promise<Seed[]> {
-  const generated = Object.entries(kinds).map(async ([name, encode]) => ({ name, image: await encode(picture()).toBuffer() }))
+export async function collectSeeds(): Promise<Seed[]> {
+  const generated = Object.entries(kinds).map(async ([name, encode]) => ({
+    name,
+    image: await encode(picture()).toBuffer()
+  }))
   return [
     ...fixtures.map(({ file, image }) => ({ name: file, image })),
-    ...await Promise.all(generated),
+    ...(await Promise.all(generated)),
     { name: 'animated.gif', image: await film().gif().toBuffer() },
     { name: 'animated.webp', image: await film().webp().toBuffer() },
     ...bitmaps(),
@@ -25,7 +28,7 @@ export async function collectSeeds (): Promise<Seed[]> {
 const [width, height] = [60, 44]
 
 /** Colours, edges and transparency. */
-function picture (): Sharp {
+function picture(): Sharp {
   const pixels = Uint8Array.from({ length: width * height * 4 }, (_, i) => {
     const [x, y] = [(i >> 2) % width, Math.floor((i >> 2) / width)]
     return [x * 4, y * 5, (x ^ y) * 3, x < 40 ? 255 : 90][i % 4] ?? 0
@@ -34,8 +37,8 @@ function picture (): Sharp {
 }
 
 /** Five frames, one below the other. */
-function film (): Sharp {
-  const pixels = Uint8Array.from({ length: width * height * 5 * 3 }, (_, i) => i * 7 % 256)
+function film(): Sharp {
+  const pixels = Uint8Array.from({ length: width * height * 5 * 3 }, (_, i) => (i * 7) % 256)
   return sharp(pixels, { raw: { width, height: height * 5, channels: 3, pageHeight: height } })
 }
 
@@ -67,11 +70,18 @@ const kinds: Record<string, (picture: Sharp) => Sharp> = {
 }
 
 /** BMP of 24 bits, and of 8 in runs, which sharp does not write. */
-function bitmaps (): Seed[] {
+function bitmaps(): Seed[] {
   const head = (bits: number, compression: number, offset: number) => {
     const bytes = Buffer.alloc(offset)
     bytes.write('BM')
-    for (const [at, value] of [[10, offset], [14, 40], [18, 16], [22, 16], [30, compression]] as const) bytes.writeUInt32LE(value, at)
+    for (const [at, value] of [
+      [10, offset],
+      [14, 40],
+      [18, 16],
+      [22, 16],
+      [30, compression]
+    ] as const)
+      bytes.writeUInt32LE(value, at)
     bytes.writeUInt16LE(1, 26)
     bytes.writeUInt16LE(bits, 28)
     return bytes
@@ -79,13 +89,19 @@ function bitmaps (): Seed[] {
   const palette = head(8, 1, 54 + 1_024).fill(Buffer.from([10, 60, 200, 0, 90, 160, 30, 0]), 54)
   const runs = Array.from({ length: 16 }, (_, y) => [8, y, 0, 4, 1, 2, 3, 4, 4, 255 - y, 0, 0]).flat()
   return [
-    { name: '24.bmp', image: Buffer.concat([head(24, 0, 54), Buffer.from(Array.from({ length: 16 * 48 }, (_, i) => i % 256))]) },
+    {
+      name: '24.bmp',
+      image: Buffer.concat([head(24, 0, 54), Buffer.from(Array.from({ length: 16 * 48 }, (_, i) => i % 256))])
+    },
     { name: 'runs.bmp', image: Buffer.concat([palette, Buffer.from([...runs, 0, 1])]) }
   ]
 }
 
-function filesIn (folder: string): Seed[] {
+function filesIn(folder: string): Seed[] {
   const path = join(root, '../shared/assets', folder)
   if (!existsSync(path)) return []
-  return readdirSync(path).toSorted().map(name => ({ name, image: readFileSync(join(path, name)) })).filter(({ image }) => image.length <= maxBytes)
+  return readdirSync(path)
+    .toSorted()
+    .map(name => ({ name, image: readFileSync(join(path, name)) }))
+    .filter(({ image }) => image.length <= maxBytes)
 }

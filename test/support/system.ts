@@ -33,40 +33,42 @@ export interface Answer {
   body: {
     success: boolean
     requestId: string
-    predictions?: Array<{ label: string, probability: number }>
-    model?: { name: string, version: string }
-    error?: { code: string, message: string }
+    predictions?: Array<{ label: string; probability: number }>
+    model?: { name: string; version: string }
+    error?: { code: string; message: string }
   }
 }
 
 /** Pictures of ours and what the default model says to them. */
-export const fixtures: ReadonlyArray<{ file: string, label: string, image: Buffer }> = Object.entries(
+export const fixtures: ReadonlyArray<{ file: string; label: string; image: Buffer }> = Object.entries(
   JSON.parse(readFileSync(join(root, 'test/fixtures/expected.json'), 'utf8')) as Record<string, string>
 ).map(([file, label]) => ({ file, label, image: readFileSync(join(root, 'test/fixtures', file)) }))
 
 /** A picture of ours by its file name. */
-export function fixture (file: string): Buffer {
+export function fixture(file: string): Buffer {
   const found = fixtures.find(candidate => candidate.file === file)
   if (found === undefined) throw new Error(`no fixture ${file}`)
   return found.image
 }
 
 /** `count` calls, `concurrency` at a time. */
-export async function many<T> (count: number, concurrency: number, call: (i: number) => Promise<T>): Promise<T[]> {
+export async function many<T>(count: number, concurrency: number, call: (i: number) => Promise<T>): Promise<T[]> {
   const results: T[] = []
   let next = 0
-  await Promise.all(Array.from({ length: concurrency }, async () => {
-    while (next < count) {
-      const i = next++
-      results[i] = await call(i)
-    }
-  }))
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      while (next < count) {
+        const i = next++
+        results[i] = await call(i)
+      }
+    })
+  )
   return results
 }
 
 /** A whole system in processes of its own: Redis, a gateway and workers, all ready. Torn down with the test. */
-export async function startSystem (t: Pick<TestContext, 'after'>, options: SystemOptions = {}) {
-  const redis = options.redis ?? await startRedis()
+export async function startSystem(t: Pick<TestContext, 'after'>, options: SystemOptions = {}) {
+  const redis = options.redis ?? (await startRedis())
   const port = await freePort()
   const prefix = options.prefix ?? `t${randomUUID().slice(0, 8)}`
   const shared = { REDIS_URL: options.redisUrl ?? redis.url, REDIS_PREFIX: prefix, ...options.env }
@@ -84,10 +86,12 @@ export async function startSystem (t: Pick<TestContext, 'after'>, options: Syste
     redis,
     workers,
     /** The gateway that runs now. */
-    get gateway (): Process { return gateways.at(-1) as Process },
+    get gateway(): Process {
+      return gateways.at(-1) as Process
+    },
     addWorker,
     /** Another gateway on the same port, once the one before is gone. */
-    async restartGateway (): Promise<void> {
+    async restartGateway(): Promise<void> {
       await gateways.at(-1)?.exited()
       gateways.push(startGateway())
       await untilReady()
@@ -97,11 +101,17 @@ export async function startSystem (t: Pick<TestContext, 'after'>, options: Syste
     stop
   }
 
-  function startGateway (): Process {
-    return startProcess({ args: ['apps/gateway/dist/main.js'], env: { ...shared, PORT: String(port), HOST: '127.0.0.1', ...options.gatewayEnv } })
+  function startGateway(): Process {
+    return startProcess({
+      args: ['apps/gateway/dist/main.js'],
+      env: { ...shared, PORT: String(port), HOST: '127.0.0.1', ...options.gatewayEnv }
+    })
   }
 
-  function addWorker (slot: number, { args = options.workerArgs, env = {} }: { args?: string[] | undefined, env?: Record<string, string> } = {}): Process {
+  function addWorker(
+    slot: number,
+    { args = options.workerArgs, env = {} }: { args?: string[] | undefined; env?: Record<string, string> } = {}
+  ): Process {
     const worker = startProcess({
       args: args ?? ['apps/worker/dist/main.js'],
       env: { ...shared, WORKER_SLOT: String(slot), ...options.workerEnv, ...env },
@@ -111,31 +121,39 @@ export async function startSystem (t: Pick<TestContext, 'after'>, options: Syste
     return worker
   }
 
-  async function untilReady (): Promise<void> {
+  async function untilReady(): Promise<void> {
     if (workers.length === 0) {
       await gateways.at(-1)?.untilLog('the gateway listens', ({ event }) => event === 'ready')
       return
     }
-    await Promise.all(workers.map(worker => worker.untilLog('a worker is ready', ({ event }) => event === 'ready', 60_000)))
-    await until('the gateway is ready', async () => await isGreen(options.awaits ?? 'startup') && await isGreen('ready'))
+    await Promise.all(
+      workers.map(worker => worker.untilLog('a worker is ready', ({ event }) => event === 'ready', 60_000))
+    )
+    await until(
+      'the gateway is ready',
+      async () => (await isGreen(options.awaits ?? 'startup')) && (await isGreen('ready'))
+    )
   }
 
-  async function isGreen (question: 'startup' | 'ready'): Promise<boolean> {
+  async function isGreen(question: 'startup' | 'ready'): Promise<boolean> {
     return (await fetch(`${url}/health/${question}`).catch(() => undefined))?.status === 200
   }
 
   /** Sends one picture as a raw body. */
-  async function predict (image: Buffer, init: { headers?: Record<string, string>, query?: string, signal?: AbortSignal } = {}): Promise<Answer> {
+  async function predict(
+    image: Buffer,
+    init: { headers?: Record<string, string>; query?: string; signal?: AbortSignal } = {}
+  ): Promise<Answer> {
     const response = await fetch(`${url}/predict${init.query ?? ''}`, {
       method: 'POST',
       headers: { 'content-type': 'image/jpeg', ...init.headers },
       body: new Uint8Array(image),
       ...(init.signal ? { signal: init.signal } : {})
     })
-    return { status: response.status, headers: response.headers, body: await response.json() as Answer['body'] }
+    return { status: response.status, headers: response.headers, body: (await response.json()) as Answer['body'] }
   }
 
-  async function stop (): Promise<void> {
+  async function stop(): Promise<void> {
     await Promise.all(gateways.map(gateway => gateway.stop('SIGKILL')))
     await Promise.all(workers.map(worker => worker.stop('SIGKILL')))
     await redis.stop()

@@ -14,6 +14,6 @@ export interface Context {
 /** The process's exit code. */
 export type ExitCode = 0 | 1
 
-export function print ({ output }: Pick<Context, 'output'>, line: string): void {
+export function print({ output }: Pick<Context, 'output'>, line: string): void {
   output.write(line + '\n')
 }

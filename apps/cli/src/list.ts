@@ -4,29 +4,52 @@ import { print, type Context, type ExitCode } from './context.ts'
 import { formatBytes, formatTable } from './format.ts'
 
 /** `model list`: what is in the folder of models, and what the catalog could add. */
-export async function list ({ modelsDir, catalog }: { modelsDir: string, catalog: string }, context: Context): Promise<ExitCode> {
+export async function list(
+  { modelsDir, catalog }: { modelsDir: string; catalog: string },
+  context: Context
+): Promise<ExitCode> {
   const listed = await listModels(modelsDir)
   print(context, listed.length === 0 ? `No models in ${modelsDir}.` : `Models in ${modelsDir}:\n`)
-  if (listed.length > 0) print(context, formatTable([['NAME', 'VERSION', 'CLASSES', 'INPUT', 'ARTIFACTS', 'SIZE', 'STATE'], ...listed.map(row)]))
+  if (listed.length > 0)
+    print(
+      context,
+      formatTable([['NAME', 'VERSION', 'CLASSES', 'INPUT', 'ARTIFACTS', 'SIZE', 'STATE'], ...listed.map(row)])
+    )
   for (const model of listed) if (model.state === 'broken') print(context, `\n${model.name} is broken: ${model.fault}`)
 
   const others = (await readCatalog(catalog)).filter(({ name }) => !listed.some(model => model.name === name))
-  if (others.length > 0) print(context, `\nTo be pulled with "npm run model -- pull <name>":\n\n${formatTable([['NAME', 'VERSION', 'DOWNLOAD', 'LICENSE', 'WHAT'], ...others.map(catalogRow)])}`)
+  if (others.length > 0)
+    print(
+      context,
+      `\nTo be pulled with "npm run model -- pull <name>":\n\n${formatTable([['NAME', 'VERSION', 'DOWNLOAD', 'LICENSE', 'WHAT'], ...others.map(catalogRow)])}`
+    )
   return 0
 }
 
-function row (listed: Listed): string[] {
+function row(listed: Listed): string[] {
   if (listed.state === 'broken') return [listed.name, '', '', '', '', '', 'broken']
-  const { manifest: { version, output, input, artifacts } } = listed.model
-  return [listed.name, version, String(output.classes), `${input.width}x${input.height}`, artifacts.map(({ format }) => format).join(', '), formatBytes(sizeOf(listed.model)), 'ready']
+  const {
+    manifest: { version, output, input, artifacts }
+  } = listed.model
+  return [
+    listed.name,
+    version,
+    String(output.classes),
+    `${input.width}x${input.height}`,
+    artifacts.map(({ format }) => format).join(', '),
+    formatBytes(sizeOf(listed.model)),
+    'ready'
+  ]
 }
 
 /** A file that two artifacts share counts once. */
-function sizeOf ({ manifest }: Model): number {
-  const files = new Map(manifest.artifacts.flatMap(({ files }) => files.map(({ path, bytes }) => [path, bytes] as const)))
+function sizeOf({ manifest }: Model): number {
+  const files = new Map(
+    manifest.artifacts.flatMap(({ files }) => files.map(({ path, bytes }) => [path, bytes] as const))
+  )
   return [...files.values()].reduce((sum, bytes) => sum + bytes, 0)
 }
 
-function catalogRow ({ name, version, files, license, description }: CatalogEntry): string[] {
+function catalogRow({ name, version, files, license, description }: CatalogEntry): string[] {
   return [name, version, formatBytes(files.reduce((sum, { bytes }) => sum + bytes, 0)), license, description]
 }

@@ -8,11 +8,11 @@ export interface Reading {
 }
 
 /** Measures a download: `read` takes the bytes that are here and gives speed and time left. */
-export function createMeter (now: () => number) {
-  let samples: Array<{ atMs: number, received: number }> = []
+export function createMeter(now: () => number) {
+  let samples: Array<{ atMs: number; received: number }> = []
 
   return {
-    read (received: number, total: number): Reading {
+    read(received: number, total: number): Reading {
       const atMs = now()
       // A download that starts anew has fewer bytes than before.
       samples = samples.filter(sample => sample.received <= received)

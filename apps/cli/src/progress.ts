@@ -19,11 +19,11 @@ const lineEveryMs = 3_000
 const barWidth = 24
 
 /** A bar that redraws itself where `output` is a terminal, else a plain line every few seconds. */
-export function createProgress (name: string, output: Output, now = (): number => performance.now()): Progress {
+export function createProgress(name: string, output: Output, now = (): number => performance.now()): Progress {
   return output.isTTY === true ? createBar(name, output as WriteStream, now) : createLines(name, output, now)
 }
 
-function createBar (name: string, terminal: WriteStream, now: () => number): Progress {
+function createBar(name: string, terminal: WriteStream, now: () => number): Progress {
   const meter = createMeter(now)
   let readMs = -redrawMs
   let reading: Reading = { speed: undefined, secondsLeft: undefined }
@@ -34,11 +34,12 @@ function createBar (name: string, terminal: WriteStream, now: () => number): Pro
     forceRedraw: true,
     // The bar fits in its line by itself, and what is said above it may need two.
     linewrap: null,
-    format: (_options, { value, total }) => barLine({ name, received: value, total, reading, columns: terminal.columns })
+    format: (_options, { value, total }) =>
+      barLine({ name, received: value, total, reading, columns: terminal.columns })
   })
 
   return {
-    update (received, total) {
+    update(received, total) {
       if (!bar.isActive) bar.start(total, received)
       if (now() - readMs >= redrawMs) {
         readMs = now()
@@ -46,43 +47,67 @@ function createBar (name: string, terminal: WriteStream, now: () => number): Pro
       }
       bar.update(received)
     },
-    say (line) {
+    say(line) {
       // The bar is drawn again below, at its next turn.
       terminal.write(`\r\u001B[K${line}\n`)
     },
-    stop () {
+    stop() {
       if (bar.isActive) bar.stop()
     }
   }
 }
 
-function barLine ({ name, received, total, reading, columns }: { name: string, received: number, total: number, reading: Reading, columns: number }): string {
-  const done = Math.floor(barWidth * received / total)
+function barLine({
+  name,
+  received,
+  total,
+  reading,
+  columns
+}: {
+  name: string
+  received: number
+  total: number
+  reading: Reading
+  columns: number
+}): string {
+  const done = Math.floor((barWidth * received) / total)
   const bar = `[${'='.repeat(done)}${' '.repeat(barWidth - done)}]`
   const text = described({ received, total, reading })
   // What doesn't fit would wrap, and every redraw would leave a line behind.
-  return [`${name} ${bar} ${text}`, `${bar} ${text}`, text].find(line => line.length < columns) ?? text.slice(0, columns - 1)
+  return (
+    [`${name} ${bar} ${text}`, `${bar} ${text}`, text].find(line => line.length < columns) ?? text.slice(0, columns - 1)
+  )
 }
 
-function createLines (name: string, output: Output, now: () => number): Progress {
+function createLines(name: string, output: Output, now: () => number): Progress {
   const meter = createMeter(now)
   let saidMs = now()
-  const say = (line: string): void => { output.write(line + '\n') }
+  const say = (line: string): void => {
+    output.write(line + '\n')
+  }
 
   return {
-    update (received, total) {
+    update(received, total) {
       const reading = meter.read(received, total)
       if (now() - saidMs < lineEveryMs) return
       saidMs = now()
       say(`${name}: ${described({ received, total, reading })}`)
     },
     say,
-    stop () {}
+    stop() {}
   }
 }
 
-function described ({ received, total, reading: { speed, secondsLeft } }: { received: number, total: number, reading: Reading }): string {
-  const percent = `${Math.floor(100 * received / total)} %`.padStart(5)
+function described({
+  received,
+  total,
+  reading: { speed, secondsLeft }
+}: {
+  received: number
+  total: number
+  reading: Reading
+}): string {
+  const percent = `${Math.floor((100 * received) / total)} %`.padStart(5)
   return [
     `${percent}  ${formatBytes(received)} of ${formatBytes(total)}`,
     ...(speed === undefined ? [] : [`${formatBytes(Math.round(speed))}/s`]),

@@ -4,20 +4,31 @@ import { nearNames } from '@streamsight/models/near'
 import { print, type Context, type ExitCode } from './context.ts'
 
 /** `model verify`: file by file, so that a damaged one is found among many. */
-export async function verify ({ name, modelsDir }: { name: string, modelsDir: string }, context: Context): Promise<ExitCode> {
+export async function verify(
+  { name, modelsDir }: { name: string; modelsDir: string },
+  context: Context
+): Promise<ExitCode> {
   await assertListed(name, modelsDir)
   let faults = 0
   for await (const { path, of, fault } of verifyModel(modelsDir, name)) {
     if (fault !== undefined) faults++
-    print(context, fault === undefined ? `ok      ${basename(path)} (${of})` : `FAULTY  ${basename(path)} (${of}): ${fault}`)
+    print(
+      context,
+      fault === undefined ? `ok      ${basename(path)} (${of})` : `FAULTY  ${basename(path)} (${of}): ${fault}`
+    )
   }
-  print(context, faults === 0 ? `${name} is as its manifest says.` : `${name} can't be served: pull or import it again with --force.`)
+  print(
+    context,
+    faults === 0 ? `${name} is as its manifest says.` : `${name} can't be served: pull or import it again with --force.`
+  )
   return faults === 0 ? 0 : 1
 }
 
-async function assertListed (name: string, modelsDir: string): Promise<void> {
+async function assertListed(name: string, modelsDir: string): Promise<void> {
   const names = (await listModels(modelsDir)).map(listed => listed.name)
   if (names.includes(name)) return
   const [near] = nearNames(name, names)
-  throw new ModelError(`no model "${name}" in ${modelsDir}${near === undefined ? '.' : `: did you mean "${near}"?`} There is ${names.join(', ') || 'none'}.`)
+  throw new ModelError(
+    `no model "${name}" in ${modelsDir}${near === undefined ? '.' : `: did you mean "${near}"?`} There is ${names.join(', ') || 'none'}.`
+  )
 }

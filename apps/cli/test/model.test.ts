@@ -5,39 +5,62 @@ import { createServer } from 'node:https'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { generate } from 'selfsigned'
-import { listen, startFileServer, startProxy, type Asked, type Fault } from '../../../packages/models/test/file-server.ts'
-import { entryOf, everyday, everydayFiles, filesIn, root, temporaryFolder } from '../../../packages/models/test/models.ts'
+import {
+  listen,
+  startFileServer,
+  startProxy,
+  type Asked,
+  type Fault
+} from '../../../packages/models/test/file-server.ts'
+import {
+  entryOf,
+  everyday,
+  everydayFiles,
+  filesIn,
+  root,
+  temporaryFolder
+} from '../../../packages/models/test/models.ts'
 import { until } from '../../../test/support/until.ts'
 import { runCommand, startCommand } from './command.ts'
 
 const half = 1_500_000
 
 /** A download server with the default model, a catalog that names it, and an empty folder of models. */
-async function bench (t: TestContext, fault?: (asked: Asked) => Fault | undefined) {
+async function bench(t: TestContext, fault?: (asked: Asked) => Fault | undefined) {
   const files = everydayFiles('model.onnx', 'labels.txt')
   const server = await startFileServer(t, files, fault)
   const [folder, modelsDir] = [temporaryFolder(t), temporaryFolder(t)]
   const catalog = join(folder, 'catalog.json')
   writeFileSync(catalog, JSON.stringify({ models: [entryOf(server.url, files)] }))
-  return { server, modelsDir, catalog, files, pullArgs: ['pull', 'pulled', '--models-dir', modelsDir, '--catalog', catalog] }
+  return {
+    server,
+    modelsDir,
+    catalog,
+    files,
+    pullArgs: ['pull', 'pulled', '--models-dir', modelsDir, '--catalog', catalog]
+  }
 }
 
-const stallOnce = ({ path, index }: Asked): Fault | undefined => path === '/model.onnx' && index === 0 ? { kind: 'stall', after: half } : undefined
+const stallOnce = ({ path, index }: Asked): Fault | undefined =>
+  path === '/model.onnx' && index === 0 ? { kind: 'stall', after: half } : undefined
 
 /** A pull whose model file stalled half-way, with that half on the disk. */
-async function pullHalf (t: TestContext, { modelsDir, pullArgs }: Awaited<ReturnType<typeof bench>>) {
+async function pullHalf(t: TestContext, { modelsDir, pullArgs }: Awaited<ReturnType<typeof bench>>) {
   const command = startCommand(t, pullArgs)
   const part = join(modelsDir, '.downloads/pulled-7/model.onnx.part')
   await until(`half of the file is here\n${command.output}`, () => existsSync(part) && statSync(part).size >= half)
   return command
 }
 
-function assertNoModel (modelsDir: string): void {
-  assert.deepEqual(filesIn(modelsDir).filter(file => !file.startsWith('.downloads/')), [])
+function assertNoModel(modelsDir: string): void {
+  assert.deepEqual(
+    filesIn(modelsDir).filter(file => !file.startsWith('.downloads/')),
+    []
+  )
 }
 
 /** The model is whole, and nothing else is left. */
-function assertPulled (modelsDir: string): void {
+function assertPulled(modelsDir: string): void {
   assert.deepEqual(filesIn(modelsDir), ['pulled/labels.txt', 'pulled/manifest.json', 'pulled/model.onnx'])
   assert.deepEqual(readFileSync(join(modelsDir, 'pulled/model.onnx')), readFileSync(join(everyday, 'model.onnx')))
 }
@@ -54,7 +77,10 @@ test('the help of import says what each preset does', async t => {
   const { code, output } = await runCommand(t, ['import', '--help'])
   assert.equal(code, 0)
   assert.match(output, /^ {2}keras-caffe +BGR, scale 1, mean 103\.939,116\.779,123\.68, std 1,1,1; fill, nearest$/m)
-  assert.match(output, /^ {2}imagenet +RGB, scale 1\/255, mean 0\.485,0\.456,0\.406, std 0\.229,0\.224,0\.225; cover 0\.875, linear$/m)
+  assert.match(
+    output,
+    /^ {2}imagenet +RGB, scale 1\/255, mean 0\.485,0\.456,0\.406, std 0\.229,0\.224,0\.225; cover 0\.875, linear$/m
+  )
 })
 
 test('a slip of the pen is an error with the likely word, on stderr and with code 1', async t => {
@@ -69,12 +95,14 @@ test('a slip of the pen is an error with the likely word, on stderr and with cod
     [['import', 'nowhere.onnx'], /nowhere\.onnx: no such file or folder/],
     [['pull'], /missing required argument 'name'/]
   ]
-  await Promise.all(cases.map(async ([args, message]) => {
-    const { code, output, complaint } = await runCommand(t, args)
-    assert.deepEqual([code, output], [1, ''], args.join(' '))
-    assert.match(complaint, message)
-    assert.doesNotMatch(complaint, /\n {4}at /, 'no stack for what a person can put right')
-  }))
+  await Promise.all(
+    cases.map(async ([args, message]) => {
+      const { code, output, complaint } = await runCommand(t, args)
+      assert.deepEqual([code, output], [1, ''], args.join(' '))
+      assert.match(complaint, message)
+      assert.doesNotMatch(complaint, /\n {4}at /, 'no stack for what a person can put right')
+    })
+  )
 })
 
 test('the list shows what is there, what is broken and what can be pulled', async t => {
@@ -91,7 +119,10 @@ test('the list shows what is there, what is broken and what can be pulled', asyn
 
 test('MODELS_DIR is the folder unless an option names one', async t => {
   const modelsDir = temporaryFolder(t)
-  const [byVariable, byOption] = await Promise.all([runCommand(t, ['list'], { MODELS_DIR: modelsDir }), runCommand(t, ['list', '--models-dir', 'models'], { MODELS_DIR: modelsDir, INIT_CWD: root })])
+  const [byVariable, byOption] = await Promise.all([
+    runCommand(t, ['list'], { MODELS_DIR: modelsDir }),
+    runCommand(t, ['list', '--models-dir', 'models'], { MODELS_DIR: modelsDir, INIT_CWD: root })
+  ])
   assert.match(byVariable.output, new RegExp(`^No models in ${modelsDir}`))
   assert.match(byOption.output, /^everyday /m)
 })
@@ -114,13 +145,55 @@ test('import takes paths from where npm was started, and says what it made and h
   const [from, modelsDir] = [temporaryFolder(t), temporaryFolder(t)]
   cpSync(join(everyday, 'model.onnx'), join(from, 'mine.onnx'))
   cpSync(join(everyday, 'labels.txt'), join(from, 'mine.txt'))
-  const { code, output, complaint } = await runCommand(t, ['import', 'mine.onnx', '--labels', 'mine.txt', '--models-dir', modelsDir, '--scale', '0.5', '--mean', '1,2,3', '--std', '4,5,6', '--channels', 'BGR', '--fit', 'fill', '--kernel', 'cubic', '--crop-fraction', '1', '--model-version', '3'], { INIT_CWD: from })
+  const { code, output, complaint } = await runCommand(
+    t,
+    [
+      'import',
+      'mine.onnx',
+      '--labels',
+      'mine.txt',
+      '--models-dir',
+      modelsDir,
+      '--scale',
+      '0.5',
+      '--mean',
+      '1,2,3',
+      '--std',
+      '4,5,6',
+      '--channels',
+      'BGR',
+      '--fit',
+      'fill',
+      '--kernel',
+      'cubic',
+      '--crop-fraction',
+      '1',
+      '--model-version',
+      '3'
+    ],
+    { INIT_CWD: from }
+  )
   assert.deepEqual([code, complaint], [0, ''])
-  assert.match(output, new RegExp(`^Made ${join(modelsDir, 'mine')}: version 3, 10 classes, pictures of 32x32, ends in softmax\\.$`, 'm'))
+  assert.match(
+    output,
+    new RegExp(`^Made ${join(modelsDir, 'mine')}: version 3, 10 classes, pictures of 32x32, ends in softmax\\.$`, 'm')
+  )
   assert.match(output, /^Serve it with: MODELS=mine npm start$/m)
   assert.doesNotMatch(output, /assumed/)
-  const { input } = JSON.parse(readFileSync(join(modelsDir, 'mine/manifest.json'), 'utf8')) as { input: Record<string, unknown> }
-  assert.deepEqual(input, { width: 32, height: 32, channels: 'BGR', fit: 'fill', cropFraction: 1, kernel: 'cubic', scale: 0.5, mean: [1, 2, 3], std: [4, 5, 6] })
+  const { input } = JSON.parse(readFileSync(join(modelsDir, 'mine/manifest.json'), 'utf8')) as {
+    input: Record<string, unknown>
+  }
+  assert.deepEqual(input, {
+    width: 32,
+    height: 32,
+    channels: 'BGR',
+    fit: 'fill',
+    cropFraction: 1,
+    kernel: 'cubic',
+    scale: 0.5,
+    mean: [1, 2, 3],
+    std: [4, 5, 6]
+  })
 })
 
 test('pull in a log says where from, what for, and no bar; pulled again it has nothing to do', async t => {
@@ -129,7 +202,10 @@ test('pull in a log says where from, what for, and no bar; pulled again it has n
   assert.deepEqual([code, complaint], [0, ''])
   assert.match(output, new RegExp(`^Pulling pulled 7: 3\\.3 MB from ${new URL(server.url).host}$`, 'm'))
   assert.match(output, /^Serve it with: MODELS=pulled npm start$/m)
-  assert.deepEqual([...'\r\u001B'].filter(control => output.includes(control)), [])
+  assert.deepEqual(
+    [...'\r\u001B'].filter(control => output.includes(control)),
+    []
+  )
   const again = await runCommand(t, pullArgs)
   assert.equal(again.code, 0)
   assert.match(again.output, /is there already, version 7, and as its manifest says\. Nothing was downloaded/)
@@ -170,13 +246,20 @@ test('a wrong digest ends with 1 and one clear line', async t => {
   server.files['/model.onnx'] = Buffer.alloc((files['/model.onnx'] as Buffer).length)
   const { code, complaint } = await runCommand(t, pullArgs)
   assert.equal(code, 1)
-  assert.match(complaint, /^streamsight: http:.*model\.onnx: sha256 [0-9a-f]{64}, the catalog says [0-9a-f]{64}: .* was removed\n$/)
+  assert.match(
+    complaint,
+    /^streamsight: http:.*model\.onnx: sha256 [0-9a-f]{64}, the catalog says [0-9a-f]{64}: .* was removed\n$/
+  )
   assertNoModel(modelsDir)
 })
 
 test('HTTPS goes through the proxy that HTTPS_PROXY names, and a certificate that is not trusted is told', async t => {
   const { modelsDir, files } = await bench(t)
-  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], { algorithm: 'sha256', keySize: 2048, extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }] })
+  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
+    algorithm: 'sha256',
+    keySize: 2048,
+    extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }]
+  })
   const server = createServer({ cert, key }, (request, response) => response.end(files[request.url ?? '']))
   const port = new URL(await listen(t, server)).port
   const proxy = await startProxy(t)
@@ -188,14 +271,22 @@ test('HTTPS goes through the proxy that HTTPS_PROXY names, and a certificate tha
 
   const distrusted = await runCommand(t, args, { HTTPS_PROXY: proxy.url })
   assert.equal(distrusted.code, 1)
-  assert.match(distrusted.complaint, /localhost:\d+ shows a certificate that is not trusted \(.*\): .* NODE_EXTRA_CA_CERTS/)
+  assert.match(
+    distrusted.complaint,
+    /localhost:\d+ shows a certificate that is not trusted \(.*\): .* NODE_EXTRA_CA_CERTS/
+  )
   const { code, complaint } = await runCommand(t, args, { HTTPS_PROXY: proxy.url, NODE_EXTRA_CA_CERTS: authority })
   assert.deepEqual([code, complaint], [0, ''])
   assert.ok(proxy.seen.length > 0 && proxy.seen.every(seen => seen === `CONNECT localhost:${port}`), proxy.seen.join())
 })
 
 test('npm run model passes arguments and exit code through, and prints nothing of the build', t => {
-  const run = (...args: string[]) => spawnSync(process.execPath, ['scripts/launch.js', 'apps/cli/dist/main.js', 'model', ...args], { cwd: root, encoding: 'utf8', env: { PATH: process.env['PATH'] ?? '', HOME: temporaryFolder(t) } })
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, ['scripts/launch.js', 'apps/cli/dist/main.js', 'model', ...args], {
+      cwd: root,
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'] ?? '', HOME: temporaryFolder(t) }
+    })
   const good = run('verify', 'everyday')
   assert.equal(good.status, 0, good.stderr)
   assert.match(good.stdout, /^ok {6}manifest\.json/)

@@ -6,20 +6,55 @@ import { createMeter } from '../src/meter.ts'
 import { createProgress, type Output } from '../src/progress.ts'
 
 /** A clock that moves when it is told to, and an output that remembers. */
-function bench (terminal: Partial<Pick<Output, 'isTTY' | 'columns'>> = {}) {
+function bench(terminal: Partial<Pick<Output, 'isTTY' | 'columns'>> = {}) {
   let nowMs = 0
   let written = ''
-  const output: Output = { ...terminal, write: (text: string | Uint8Array) => { written += String(text); return true } }
-  return { output, now: () => nowMs, advance: (ms: number) => { nowMs += ms }, written: () => written }
+  const output: Output = {
+    ...terminal,
+    write: (text: string | Uint8Array) => {
+      written += String(text)
+      return true
+    }
+  }
+  return {
+    output,
+    now: () => nowMs,
+    advance: (ms: number) => {
+      nowMs += ms
+    },
+    written: () => written
+  }
 }
 
 test('sizes and times are written for people', () => {
-  assert.deepEqual([0, 999, 1_000, 54_134, 999_949, 102_967_424, 4_000_000_000_000_000].map(formatBytes), ['0 B', '999 B', '1.0 kB', '54.1 kB', '999.9 kB', '103.0 MB', '4000.0 TB'])
-  assert.deepEqual([0.2, 11, 60, 125, 3_600, 3_780].map(formatSeconds), ['1 s', '11 s', '1 min 0 s', '2 min 5 s', '1 h 0 min', '1 h 3 min'])
+  assert.deepEqual([0, 999, 1_000, 54_134, 999_949, 102_967_424, 4_000_000_000_000_000].map(formatBytes), [
+    '0 B',
+    '999 B',
+    '1.0 kB',
+    '54.1 kB',
+    '999.9 kB',
+    '103.0 MB',
+    '4000.0 TB'
+  ])
+  assert.deepEqual([0.2, 11, 60, 125, 3_600, 3_780].map(formatSeconds), [
+    '1 s',
+    '11 s',
+    '1 min 0 s',
+    '2 min 5 s',
+    '1 h 0 min',
+    '1 h 3 min'
+  ])
 })
 
 test('a table has columns of equal width and no blanks at the ends of lines', () => {
-  assert.equal(formatTable([['NAME', 'SIZE', ''], ['a', '1', 'x'], ['longer', '', '']]), 'NAME    SIZE\na       1     x\nlonger')
+  assert.equal(
+    formatTable([
+      ['NAME', 'SIZE', ''],
+      ['a', '1', 'x'],
+      ['longer', '', '']
+    ]),
+    'NAME    SIZE\na       1     x\nlonger'
+  )
 })
 
 test('speed is that of the last seconds, and time left follows from it', () => {
@@ -61,8 +96,12 @@ test('in a log there is a plain line every few seconds, not one for each piece',
 })
 
 /** The lines as a terminal shows them: what was cleared or overwritten is gone from each. */
-function shown (written: string): string[] {
-  return written.split('\n').flatMap(line => line.split('\r')).map(line => stripVTControlCharacters(line)).filter(line => line !== '')
+function shown(written: string): string[] {
+  return written
+    .split('\n')
+    .flatMap(line => line.split('\r'))
+    .map(line => stripVTControlCharacters(line))
+    .filter(line => line !== '')
 }
 
 test('on a terminal there is a bar that fits in its line, however narrow, and lines can be said above it', () => {
@@ -78,7 +117,15 @@ test('on a terminal there is a bar that fits in its line, however narrow, and li
     progress.stop()
     const lines = shown(written())
     assert.ok(lines.includes('the server answers 503'))
-    assert.ok(lines.every(line => line.length < columns), lines.join('\n'))
-    assert.match(lines.at(-1) ?? '', columns === 100 ? /^small \[={12} {12}\] {2}50 % {2}500\.0 kB of 1\.0 MB, 250\.0 kB\/s, 2 s left$/ : / 50 % {2}500\.0 kB of/)
+    assert.ok(
+      lines.every(line => line.length < columns),
+      lines.join('\n')
+    )
+    assert.match(
+      lines.at(-1) ?? '',
+      columns === 100
+        ? /^small \[={12} {12}\] {2}50 % {2}500\.0 kB of 1\.0 MB, 250\.0 kB\/s, 2 s left$/
+        : / 50 % {2}500\.0 kB of/
+    )
   }
 })

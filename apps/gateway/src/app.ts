@@ -5,7 +5,13 @@ import multipart from '@fastify/multipart'
 import rateLimit from '@fastify/rate-limit'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import Fastify, { LogController, type FastifyBaseLogger, type FastifyReply, type FastifyRequest, type onRequestHookHandler } from 'fastify'
+import Fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyReply,
+  type FastifyRequest,
+  type onRequestHookHandler
+} from 'fastify'
 import type { Outcome } from '@streamsight/protocol'
 import { listOf, type Logger } from '@streamsight/service'
 import { adminRoutes } from './admin.ts'
@@ -39,15 +45,20 @@ const drainMs = 10_000
 export type App = Awaited<ReturnType<typeof buildApp>>
 
 /** The gateway, ready to listen. Connects to Redis on its own and works as soon as it is there. */
-export async function buildApp ({ config, log }: { config: Config, log: Logger }) {
+export async function buildApp({ config, log }: { config: Config; log: Logger }) {
   const models = listOf(config.MODELS)
   const broker = createBroker({ url: config.REDIS_URL, prefix: config.REDIS_PREFIX, models, log })
-  const fleets: Fleets = new Map(models.map(model => [model, createFleet({
-    readWorkers: () => broker.readWorkers(model),
-    readDepth: () => broker.depth(model),
-    requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
-    maxQueueDepth: config.MAX_QUEUE_DEPTH
-  })]))
+  const fleets: Fleets = new Map(
+    models.map(model => [
+      model,
+      createFleet({
+        readWorkers: () => broker.readWorkers(model),
+        readDepth: () => broker.depth(model),
+        requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
+        maxQueueDepth: config.MAX_QUEUE_DEPTH
+      })
+    ])
+  )
   const admission = createAdmission({ maxRequests: config.MAX_IN_FLIGHT, maxBytes: config.MAX_IN_FLIGHT_BYTES })
   const metrics = createMetrics({ broker, fleets, admission })
   let closing = false
@@ -66,10 +77,14 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
     // The hook below answers in our own words while open requests finish.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => sendError(error, request as FastifyRequest, reply as FastifyReply),
-    clientErrorHandler (error, socket) {
+    clientErrorHandler(error, socket) {
       if (!socket.writable) return
-      const body = JSON.stringify(errorBody({ code: 'MALFORMED_REQUEST', message: `Not a valid HTTP request (${error.code})` }, 'none'))
-      socket.end(`HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
+      const body = JSON.stringify(
+        errorBody({ code: 'MALFORMED_REQUEST', message: `Not a valid HTTP request (${error.code})` }, 'none')
+      )
+      socket.end(
+        `HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
+      )
     }
   })
   app.decorateReply('outcome', undefined)
@@ -98,7 +113,9 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
     await broker.close()
   })
 
-  await app.register(swagger, { openapi: { info: { title: 'Streamsight', version: '0.1.0', description: 'Image classification' } } })
+  await app.register(swagger, {
+    openapi: { info: { title: 'Streamsight', version: '0.1.0', description: 'Image classification' } }
+  })
   await app.register(swaggerUi, { routePrefix: '/docs' })
   await app.register(multipart, {
     // A client library may leave the file name out; the field's name is what counts.
@@ -107,31 +124,51 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
     throwFileSizeLimit: false
   })
   app.removeContentTypeParser(['application/json', 'text/plain'])
-  app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: maxBodyBytes(config.MAX_IMAGE_BYTES) }, (_request, body, done) => {
-    try {
-      done(null, JSON.parse(body as string))
-    } catch (cause) {
-      done(new ApiError('MALFORMED_REQUEST', { message: 'The body is not JSON', cause }))
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string', bodyLimit: maxBodyBytes(config.MAX_IMAGE_BYTES) },
+    (_request, body, done) => {
+      try {
+        done(null, JSON.parse(body as string))
+      } catch (cause) {
+        done(new ApiError('MALFORMED_REQUEST', { message: 'The body is not JSON', cause }))
+      }
     }
-  })
+  )
   // Anything else is an image until its first bytes say otherwise: `curl --data-binary` claims to send a form.
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
-  app.post('/predict', { schema: predictSchema, onRequest: [...await guards(), admit] }, predict)
-  app.get('/models', { schema: { summary: 'What is served, and by how many workers' } }, async () => ({ models: servedModels([...fleets.values()].flatMap(fleet => fleet.ready())) }))
-  app.get('/health/live', { schema: { summary: 'Red when a restart would help' } }, async (_request, reply) => answer(reply, health.live()))
-  app.get('/health/ready', { schema: { summary: 'Red when requests should go elsewhere' } }, async (_request, reply) => answer(reply, health.ready()))
-  app.get('/health/startup', { schema: { summary: 'Red until it has been ready once' } }, async (_request, reply) => answer(reply, health.startup()))
-  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.read()))
+  app.post('/predict', { schema: predictSchema, onRequest: [...(await guards()), admit] }, predict)
+  app.get('/models', { schema: { summary: 'What is served, and by how many workers' } }, async () => ({
+    models: servedModels([...fleets.values()].flatMap(fleet => fleet.ready()))
+  }))
+  app.get('/health/live', { schema: { summary: 'Red when a restart would help' } }, async (_request, reply) =>
+    answer(reply, health.live())
+  )
+  app.get('/health/ready', { schema: { summary: 'Red when requests should go elsewhere' } }, async (_request, reply) =>
+    answer(reply, health.ready())
+  )
+  app.get('/health/startup', { schema: { summary: 'Red until it has been ready once' } }, async (_request, reply) =>
+    answer(reply, health.startup())
+  )
+  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.read())
+  )
 
-  if (config.ADMIN_TOKEN !== '') await app.register(adminRoutes, { prefix: '/admin', token: config.ADMIN_TOKEN, broker, modelOf: name => target(name).model })
+  if (config.ADMIN_TOKEN !== '')
+    await app.register(adminRoutes, {
+      prefix: '/admin',
+      token: config.ADMIN_TOKEN,
+      broker,
+      modelOf: name => target(name).model
+    })
 
   broker.start()
   for (const fleet of fleets.values()) fleet.start()
   return app
 
   /** Who may ask, and how often: before anything is read. */
-  async function guards (): Promise<onRequestHookHandler[]> {
+  async function guards(): Promise<onRequestHookHandler[]> {
     const keys = listOf(config.API_KEYS)
     await app.register(bearerAuth, { keys, addHook: false, verifyErrorLogLevel: 'debug' })
     await app.register(rateLimit, { global: false })
@@ -139,8 +176,9 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
       max: config.RATE_LIMIT_PER_MINUTE,
       timeWindow: 60_000,
       // Where there are no keys, a client could invent another one for each request.
-      keyGenerator: (request: FastifyRequest) => keys.length > 0 ? bearerOf(request) : request.ip,
-      errorResponseBuilder: (_request: FastifyRequest, { ttl }: { ttl: number }) => new ApiError('RATE_LIMITED', { retryAfterS: Math.ceil(ttl / 1_000) })
+      keyGenerator: (request: FastifyRequest) => (keys.length > 0 ? bearerOf(request) : request.ip),
+      errorResponseBuilder: (_request: FastifyRequest, { ttl }: { ttl: number }) =>
+        new ApiError('RATE_LIMITED', { retryAfterS: Math.ceil(ttl / 1_000) })
     }
     const hooks: onRequestHookHandler[] = []
     if (keys.length > 0 && app.verifyBearerAuth) hooks.push(app.verifyBearerAuth)
@@ -152,23 +190,24 @@ export async function buildApp ({ config, log }: { config: Config, log: Logger }
    * Throws away what a refused client is still sending. A connection that is closed on it would be reset, and the client
    * would see that instead of the answer: one that is to be closed is drained first, any other stays open.
    */
-  async function letFinish (body: IncomingMessage, reply: FastifyReply): Promise<void> {
+  async function letFinish(body: IncomingMessage, reply: FastifyReply): Promise<void> {
     body.unpipe().resume()
     reply.removeHeader('connection')
-    if (closing || !reply.raw.shouldKeepAlive) await finished(body, { signal: AbortSignal.timeout(drainMs), cleanup: true }).catch(() => {})
+    if (closing || !reply.raw.shouldKeepAlive)
+      await finished(body, { signal: AbortSignal.timeout(drainMs), cleanup: true }).catch(() => {})
   }
 }
 
 /** The API key of a request that has a valid one, without the spaces that may stand around it. */
-function bearerOf ({ headers }: FastifyRequest): string {
+function bearerOf({ headers }: FastifyRequest): string {
   return (headers.authorization ?? '').slice('Bearer '.length).trim()
 }
 
-function answer (reply: FastifyReply, { ok, reasons }: Health) {
+function answer(reply: FastifyReply, { ok, reasons }: Health) {
   return reply.code(ok ? 200 : 503).send({ status: ok ? 'ok' : 'unavailable', reasons })
 }
 
-function sendError (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = toApiError(thrown)
   reply.failure = error
   // Errors of Fastify itself, a broken URL say, come here past all hooks.

@@ -1,15 +1,42 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
-  createConnection, createDeadLetters, createProducer, createReplyChannels, isOutOfMemory, keysOf, limits, readWorkers, replyChannel,
-  type DeadLetters, type EnqueueReply, type ImageType, type Job, type Outcome, type Producer, type SeenWorker
+  createConnection,
+  createDeadLetters,
+  createProducer,
+  createReplyChannels,
+  isOutOfMemory,
+  keysOf,
+  limits,
+  readWorkers,
+  replyChannel,
+  type DeadLetters,
+  type EnqueueReply,
+  type ImageType,
+  type Job,
+  type Outcome,
+  type Producer,
+  type SeenWorker
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import { ApiError } from './errors.ts'
 
-export interface BrokerOptions { url: string, prefix: string, models: string[], log: Logger }
+export interface BrokerOptions {
+  url: string
+  prefix: string
+  models: string[]
+  log: Logger
+}
 
 /** An image to classify, and on what terms. */
-export interface Order { id: string, model: string, image: Buffer, contentType: ImageType, topK: number, timeoutMs: number, maxDepth: number }
+export interface Order {
+  id: string
+  model: string
+  image: Buffer
+  contentType: ImageType
+  topK: number
+  timeoutMs: number
+  maxDepth: number
+}
 
 /** A request that was accepted and not answered. Several clients can wait for one: they sent the same Idempotency-Key. */
 interface Open {
@@ -38,7 +65,7 @@ const graceMs = 2_000
  * CHECK, its deadline, the client's leaving. As long as it is open the image stays in memory, so that whatever Redis loses
  * can be enqueued again.
  */
-export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
+export function createBroker({ url, prefix, models, log }: BrokerOptions) {
   const commands = createConnection({ url, name: 'gateway:commands', log })
   const subscriber = createConnection({ url, name: 'gateway:subscriber', log })
   const producers = new Map(models.map(model => [model, createProducer(commands, keysOf(prefix, model))]))
@@ -49,7 +76,9 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
   let timer: NodeJS.Timeout | undefined
 
   for (const connection of [commands, subscriber]) {
-    connection.on('error', () => { awaySinceMs ??= performance.now() })
+    connection.on('error', () => {
+      awaySinceMs ??= performance.now()
+    })
     connection.on('ready', () => {
       if (commands.isReady && subscriber.isReady) awaySinceMs = undefined
       // Messages may have been missed, and jobs wiped, while the connection was down.
@@ -58,16 +87,20 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
   }
 
   return {
-    get open (): number { return open.size },
-    get listeners (): number { return channels.size },
+    get open(): number {
+      return open.size
+    },
+    get listeners(): number {
+      return channels.size
+    },
     /** Milliseconds for which Redis has not been there; 0 if it is. */
-    awayMs: (): number => awaySinceMs === undefined ? 0 : performance.now() - awaySinceMs,
+    awayMs: (): number => (awaySinceMs === undefined ? 0 : performance.now() - awaySinceMs),
     isUsable: (): boolean => awaySinceMs === undefined || performance.now() - awaySinceMs < graceMs,
     /** False once a connection gave up for good: only a restart brings it back. */
     isOpen: (): boolean => commands.isOpen && subscriber.isOpen,
 
     /** Starts connecting; resolves without waiting for Redis, which may come later. */
-    start (): void {
+    start(): void {
       // Tried again for ever; only `close` ends it, and that is no news.
       for (const connection of [commands, subscriber]) connection.connect().catch(() => {})
       timer = setInterval(() => void sweep({ minWaitMs: limits.checkIntervalMs }), limits.checkIntervalMs)
@@ -78,7 +111,7 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
     deadLetters: (model: string): DeadLetters => createDeadLetters(commands, keysOf(prefix, model)),
 
     /** The outcome of an image. Rejects with an ApiError, or with `gone.reason` when the client left. `order.model` is one of `models`. */
-    async classify (order: Order, gone: AbortSignal): Promise<Outcome> {
+    async classify(order: Order, gone: AbortSignal): Promise<Outcome> {
       gone.throwIfAborted()
       const request = open.get(order.id) ?? begin(order)
       request.waiters++
@@ -94,7 +127,7 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
       }
     },
 
-    async close (): Promise<void> {
+    async close(): Promise<void> {
       clearInterval(timer)
       await channels.sweep()
       commands.destroy()
@@ -102,7 +135,7 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
     }
   }
 
-  function begin (order: Order): Open {
+  function begin(order: Order): Open {
     const { promise, resolve, reject } = withResolvers<Outcome>()
     const request: Open = {
       job: {
@@ -134,12 +167,12 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
   }
 
   /** A listener exists before its job: SUBSCRIBE is acknowledged before ENQ is sent. */
-  async function send (request: Open): Promise<void> {
+  async function send(request: Open): Promise<void> {
     await persist(request, () => channels.open(request.job.replyTo, outcome => settle(request, outcome)))
     await enqueue(request)
   }
 
-  async function enqueue (request: Open): Promise<void> {
+  async function enqueue(request: Open): Promise<void> {
     const reply = await persist(request, async () => {
       request.sent = true
       return await request.producer.enqueue({ ...request.job, ttlMs: remainingMs(request) }, request.maxDepth)
@@ -147,25 +180,29 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
     if (reply !== undefined) receive(request, reply)
   }
 
-  function receive (request: Open, reply: EnqueueReply): void {
+  function receive(request: Open, reply: EnqueueReply): void {
     switch (reply.state) {
       case 'queued':
       case 'waiting':
         request.acknowledged = true
         break
-      case 'finished': return settle(request, reply.outcome)
-      case 'full': return end(request, () => request.reject(new ApiError('OVERLOADED')))
+      case 'finished':
+        return settle(request, reply.outcome)
+      case 'full':
+        return end(request, () => request.reject(new ApiError('OVERLOADED')))
     }
   }
 
   /** Repeats a step until it succeeds or the request is over. After an error Redis may or may not have done it; every step is safe to repeat. */
-  async function persist<T> (request: Open, step: () => Promise<T>): Promise<T | undefined> {
+  async function persist<T>(request: Open, step: () => Promise<T>): Promise<T | undefined> {
     for (let waitMs = 25; !request.settled; waitMs = Math.min(2 * waitMs, 400)) {
       try {
         return await step()
       } catch (error) {
         if (isOutOfMemory(error) && request.job.attempt === 0) {
-          end(request, () => request.reject(new ApiError('OVERLOADED', { message: 'The queue is out of memory', cause: error })))
+          end(request, () =>
+            request.reject(new ApiError('OVERLOADED', { message: 'The queue is out of memory', cause: error }))
+          )
         }
         await sleep(waitMs)
       }
@@ -173,18 +210,18 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
     return undefined
   }
 
-  function settle (request: Open, outcome: Outcome): void {
+  function settle(request: Open, outcome: Outcome): void {
     // Redis has forgotten the job already; there is nothing to cancel.
     request.sent = false
     end(request, () => request.resolve(outcome))
   }
 
-  function expire (request: Open): void {
+  function expire(request: Open): void {
     end(request, () => request.reject(new ApiError(request.acknowledged ? 'DEADLINE_EXCEEDED' : 'BROKER_UNAVAILABLE')))
   }
 
   /** The one way out of `open`: whatever ends a request first, and only that. */
-  function end (request: Open, conclude: () => void): void {
+  function end(request: Open, conclude: () => void): void {
     if (request.settled) return
     request.settled = true
     clearTimeout(request.timer)
@@ -196,7 +233,7 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
   }
 
   /** Asks Redis where the jobs are that have been waiting for `minWaitMs`, and mends what was lost. */
-  async function sweep ({ minWaitMs }: { minWaitMs: number }): Promise<void> {
+  async function sweep({ minWaitMs }: { minWaitMs: number }): Promise<void> {
     if (sweeping || !commands.isReady) return
     sweeping = true
     try {
@@ -214,7 +251,7 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
     }
   }
 
-  async function check (producer: Producer, ids: string[]): Promise<void> {
+  async function check(producer: Producer, ids: string[]): Promise<void> {
     for (const reply of await producer.check(ids)) {
       const request = open.get(reply.id)
       if (request === undefined || !request.acknowledged) continue
@@ -223,22 +260,25 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
     }
   }
 
-  function resend (request: Open): void {
+  function resend(request: Open): void {
     request.acknowledged = false
     request.job.attempt++
     // It was admitted once; that there are others now is no reason to refuse it.
     request.maxDepth = Number.MAX_SAFE_INTEGER
-    log.warn({ event: 'resend', requestId: request.job.id, attempt: request.job.attempt }, 'Redis lost a job; enqueueing it again')
+    log.warn(
+      { event: 'resend', requestId: request.job.id, attempt: request.job.attempt },
+      'Redis lost a job; enqueueing it again'
+    )
     void enqueue(request)
   }
 
-  function producerOf (model: string): Producer {
+  function producerOf(model: string): Producer {
     const producer = producers.get(model)
     if (producer === undefined) throw new Error(`no queue for model "${model}"`)
     return producer
   }
 
-  function remainingMs ({ job, sinceMs }: Open): number {
+  function remainingMs({ job, sinceMs }: Open): number {
     return Math.max(1, Math.ceil(job.ttlMs - (performance.now() - sinceMs)))
   }
 }
@@ -246,7 +286,7 @@ export function createBroker ({ url, prefix, models, log }: BrokerOptions) {
 export type Broker = ReturnType<typeof createBroker>
 
 /** Promise.withResolvers, which Node 20 does not have. */
-function withResolvers<T> () {
+function withResolvers<T>() {
   let resolve: (value: T) => void = () => {}
   let reject: (error: Error) => void = () => {}
   const promise = new Promise<T>((res, rej) => {

@@ -3,7 +3,10 @@ import type { FailureCode } from '@streamsight/protocol'
 /** Every error that a client can get. The README's table is tested against it. */
 export const errorTable = {
   MALFORMED_REQUEST: { status: 400, message: 'The request could not be understood' },
-  NO_IMAGE: { status: 400, message: 'Send the image as multipart field "image", as raw body, or as JSON {"image": "<base64>"}' },
+  NO_IMAGE: {
+    status: 400,
+    message: 'Send the image as multipart field "image", as raw body, or as JSON {"image": "<base64>"}'
+  },
   UNAUTHORIZED: { status: 401, message: 'Send a valid API key as "Authorization: Bearer <key>"' },
   NOT_FOUND: { status: 404, message: 'There is nothing at this address' },
   MODEL_NOT_FOUND: { status: 404, message: 'This model is not served here' },
@@ -20,7 +23,7 @@ export const errorTable = {
   NO_WORKERS: { status: 503, message: 'No worker is running' },
   SHUTTING_DOWN: { status: 503, message: 'This gateway is shutting down' },
   DEADLINE_EXCEEDED: { status: 504, message: 'The image was not classified in time' }
-} as const satisfies Record<string, { status: number, message: string }> & Record<FailureCode, object>
+} as const satisfies Record<string, { status: number; message: string }> & Record<FailureCode, object>
 
 export type ErrorCode = keyof typeof errorTable
 
@@ -31,7 +34,7 @@ export class ApiError extends Error {
   /** Seconds after which a retry makes sense. */
   readonly retryAfterS: number | undefined
 
-  constructor (code: ErrorCode, options: { message?: string, retryAfterS?: number, cause?: unknown } = {}) {
+  constructor(code: ErrorCode, options: { message?: string; retryAfterS?: number; cause?: unknown } = {}) {
     super(options.message ?? errorTable[code].message, { cause: options.cause })
     this.code = code
     this.statusCode = errorTable[code].status
@@ -40,17 +43,21 @@ export class ApiError extends Error {
 }
 
 /** Whatever was thrown, as one of the errors above. What is not known to be harmless becomes INTERNAL and tells nothing. */
-export function toApiError (error: unknown): ApiError {
+export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error
-  const { code, statusCode, message } = (error ?? {}) as { code?: unknown, statusCode?: unknown, message?: unknown }
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' || code === 'FST_REQ_FILE_TOO_LARGE') return new ApiError('IMAGE_TOO_LARGE', { cause: error })
-  if (typeof code === 'string' && code.startsWith('FST_BEARER_AUTH')) return new ApiError('UNAUTHORIZED', { cause: error })
-  if (code === 'FST_ERR_VALIDATION' && typeof message === 'string') return new ApiError('MALFORMED_REQUEST', { message, cause: error })
-  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) return new ApiError('MALFORMED_REQUEST', { cause: error })
+  const { code, statusCode, message } = (error ?? {}) as { code?: unknown; statusCode?: unknown; message?: unknown }
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' || code === 'FST_REQ_FILE_TOO_LARGE')
+    return new ApiError('IMAGE_TOO_LARGE', { cause: error })
+  if (typeof code === 'string' && code.startsWith('FST_BEARER_AUTH'))
+    return new ApiError('UNAUTHORIZED', { cause: error })
+  if (code === 'FST_ERR_VALIDATION' && typeof message === 'string')
+    return new ApiError('MALFORMED_REQUEST', { message, cause: error })
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
+    return new ApiError('MALFORMED_REQUEST', { cause: error })
   return new ApiError('INTERNAL', { cause: error })
 }
 
 /** The body of every error. */
-export function errorBody (error: Pick<ApiError, 'code' | 'message'>, requestId: string) {
+export function errorBody(error: Pick<ApiError, 'code' | 'message'>, requestId: string) {
   return { success: false as const, error: { code: error.code, message: error.message }, requestId }
 }

@@ -12,7 +12,7 @@ export interface FleetOptions {
 const stallMs = 2 * limits.leaseMs
 
 /** What the gateway knows of the workers of one model, renewed every second. */
-export function createFleet ({ readWorkers, readDepth, requestTimeoutMs, maxQueueDepth }: FleetOptions) {
+export function createFleet({ readWorkers, readDepth, requestTimeoutMs, maxQueueDepth }: FleetOptions) {
   let workers: SeenWorker[] = []
   let depth = 0
   let finished = 0
@@ -21,11 +21,16 @@ export function createFleet ({ readWorkers, readDepth, requestTimeoutMs, maxQueu
   let timer: NodeJS.Timeout | undefined
 
   const fleet = {
-    get workers (): SeenWorker[] { return workers },
-    get depth (): number { return depth },
+    get workers(): SeenWorker[] {
+      return workers
+    },
+    get depth(): number {
+      return depth
+    },
 
     /** Workers that are warm and were heard of lately. */
-    ready: (): SeenWorker[] => workers.filter(({ state, silentMs }) => state === 'ready' && silentMs < limits.workerSeenMs),
+    ready: (): SeenWorker[] =>
+      workers.filter(({ state, silentMs }) => state === 'ready' && silentMs < limits.workerSeenMs),
 
     /** Images a second that the whole fleet can do. */
     ratePerSecond: (): number => fleet.ready().reduce((sum, worker) => sum + worker.ratePerSecond, 0),
@@ -37,22 +42,22 @@ export function createFleet ({ readWorkers, readDepth, requestTimeoutMs, maxQueu
     isStalled: (): boolean => depth > 0 && performance.now() - lastProgressMs > stallMs,
 
     /** Jobs that may wait: what the fleet does in half a deadline, the other half being for restarts and lost leases. */
-    maxDepth (): number {
+    maxDepth(): number {
       const rate = fleet.ratePerSecond()
       if (rate === 0) return maxQueueDepth
       // However slow they are: one with each worker and one that waits.
       const least = 2 * fleet.ready().length
-      return Math.min(maxQueueDepth, Math.max(least, Math.floor(rate * requestTimeoutMs / 2_000)))
+      return Math.min(maxQueueDepth, Math.max(least, Math.floor((rate * requestTimeoutMs) / 2_000)))
     },
 
     /** Seconds until what waits now is done: 1 to 60. */
-    retryAfterS (): number {
+    retryAfterS(): number {
       const rate = fleet.ratePerSecond()
       return rate === 0 ? 5 : Math.min(60, Math.max(1, Math.ceil(depth / rate)))
     },
 
     /** Looks once. Keeps what it knew if Redis does not answer. */
-    async look (): Promise<void> {
+    async look(): Promise<void> {
       const [seen, waiting] = await Promise.all([readWorkers(), readDepth()])
       const done = seen.reduce((sum, worker) => sum + worker.finished, 0)
       if (done !== finished || waiting === 0) lastProgressMs = performance.now()
@@ -64,15 +69,17 @@ export function createFleet ({ readWorkers, readDepth, requestTimeoutMs, maxQueu
       }
     },
 
-    start (): void {
-      timer = setTimeout(async function again () {
+    start(): void {
+      timer = setTimeout(async function again() {
         // While Redis is away nobody can make progress, and that is not the workers' fault.
-        await fleet.look().catch(() => { lastProgressMs = performance.now() })
+        await fleet.look().catch(() => {
+          lastProgressMs = performance.now()
+        })
         if (timer !== undefined) timer = setTimeout(again, limits.heartbeatMs)
       })
     },
 
-    stop (): void {
+    stop(): void {
       clearTimeout(timer)
       timer = undefined
     }

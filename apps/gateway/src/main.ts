@@ -3,7 +3,7 @@ import { ConfigError, createLogger, loadConfig, watchEventLoop } from '@streamsi
 import { buildApp } from './app.ts'
 import { configSchema } from './config.ts'
 
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const config = loadConfig(configSchema, process.env)
   const log = createLogger({ name: 'gateway', level: config.LOG_LEVEL, pretty: process.stdout.isTTY })
   const eventLoop = watchEventLoop()
@@ -26,7 +26,9 @@ try {
   await main()
 } catch (error) {
   const busy = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-  const reason = busy ? `port ${process.env['PORT'] ?? 5000} is in use: stop what listens there, or set PORT` : (error as Error).message
+  const reason = busy
+    ? `port ${process.env['PORT'] ?? 5000} is in use: stop what listens there, or set PORT`
+    : (error as Error).message
   console.error(error instanceof ConfigError ? error.message : `gateway: ${reason}`)
   process.exit(1)
 }

@@ -7,45 +7,79 @@ import type { Fleet, Fleets } from './fleet.ts'
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 /** What Prometheus sees of a gateway. One registry for each gateway, so that several can live in one process. */
-export function createMetrics ({ broker, fleets, admission }: { broker: Broker, fleets: Fleets, admission: Admission }) {
+export function createMetrics({ broker, fleets, admission }: { broker: Broker; fleets: Fleets; admission: Admission }) {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
-  const requests = new Counter({ name: 'streamsight_requests_total', help: 'Requests answered', labelNames: ['route', 'status', 'code'], registers })
-  const duration = new Histogram({ name: 'streamsight_request_seconds', help: 'From the first byte to the answer', labelNames: ['route'], buckets: seconds, registers })
-  const stage = new Histogram({ name: 'streamsight_stage_seconds', help: 'Where a classified image spent its time', labelNames: ['model', 'stage'], buckets: seconds, registers })
+  const requests = new Counter({
+    name: 'streamsight_requests_total',
+    help: 'Requests answered',
+    labelNames: ['route', 'status', 'code'],
+    registers
+  })
+  const duration = new Histogram({
+    name: 'streamsight_request_seconds',
+    help: 'From the first byte to the answer',
+    labelNames: ['route'],
+    buckets: seconds,
+    registers
+  })
+  const stage = new Histogram({
+    name: 'streamsight_stage_seconds',
+    help: 'Where a classified image spent its time',
+    labelNames: ['model', 'stage'],
+    buckets: seconds,
+    registers
+  })
 
   gauge('streamsight_open_requests', 'Requests waiting for a worker', () => broker.open)
   gauge('streamsight_reply_channels', 'Channels listened to', () => broker.listeners)
   gauge('streamsight_held_bytes', 'Bytes of request bodies held', () => admission.bytes)
   gaugeOfModel('streamsight_queue_depth', 'Jobs on the stream', fleet => fleet.depth)
   gaugeOfModel('streamsight_workers_ready', 'Warm workers seen lately', fleet => fleet.ready().length)
-  gaugeOfModel('streamsight_fleet_images_per_second', 'What the ready workers can do together', fleet => fleet.ratePerSecond())
+  gaugeOfModel('streamsight_fleet_images_per_second', 'What the ready workers can do together', fleet =>
+    fleet.ratePerSecond()
+  )
 
   return {
     contentType: registry.contentType,
     read: (): Promise<string> => registry.metrics(),
 
-    request ({ route, status, code, ms }: { route: string, status: number, code: string, ms: number }): void {
+    request({ route, status, code, ms }: { route: string; status: number; code: string; ms: number }): void {
       requests.inc({ route, status, code })
       duration.observe({ route }, ms / 1_000)
     },
 
-    stages (model: string, { queueMs, decodeMs, inferMs }: Timings): void {
+    stages(model: string, { queueMs, decodeMs, inferMs }: Timings): void {
       stage.observe({ model, stage: 'queue' }, queueMs / 1_000)
       stage.observe({ model, stage: 'decode' }, decodeMs / 1_000)
       stage.observe({ model, stage: 'infer' }, inferMs / 1_000)
     }
   }
 
-  function gauge (name: string, help: string, value: () => number): void {
+  function gauge(name: string, help: string, value: () => number): void {
     // oxlint-disable-next-line no-new -- a gauge registers itself
-    new Gauge({ name, help, registers, collect () { this.set(value()) } })
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(value())
+      }
+    })
   }
 
-  function gaugeOfModel (name: string, help: string, value: (fleet: Fleet) => number): void {
+  function gaugeOfModel(name: string, help: string, value: (fleet: Fleet) => number): void {
     // oxlint-disable-next-line no-new -- as above
-    new Gauge({ name, help, registers, labelNames: ['model'], collect () { for (const [model, fleet] of fleets) this.set({ model }, value(fleet)) } })
+    new Gauge({
+      name,
+      help,
+      registers,
+      labelNames: ['model'],
+      collect() {
+        for (const [model, fleet] of fleets) this.set({ model }, value(fleet))
+      }
+    })
   }
 }
 

@@ -11,28 +11,41 @@ import type { Fleet, Fleets } from './fleet.ts'
 import type { Metrics } from './metrics.ts'
 import { readUpload, tooLarge } from './upload.ts'
 
-export interface PredictDependencies { config: Config, broker: Broker, fleets: Fleets, admission: Admission, metrics: Metrics, isClosing: () => boolean }
+export interface PredictDependencies {
+  config: Config
+  broker: Broker
+  fleets: Fleets
+  admission: Admission
+  metrics: Metrics
+  isClosing: () => boolean
+}
 
 const defaultTopK = 5
 
 const Query = Type.Object({
-  topK: Type.Optional(Type.Integer({ default: defaultTopK, minimum: 1, maximum: 100, description: 'Predictions wanted' })),
+  topK: Type.Optional(
+    Type.Integer({ default: defaultTopK, minimum: 1, maximum: 100, description: 'Predictions wanted' })
+  ),
   model: Type.Optional(Type.String({ description: 'Model to ask; the default one if left out' }))
 })
 
 const Answer = Type.Object({
   success: Type.Literal(true),
-  predictions: Type.Array(Type.Object({
-    label: Type.String(),
-    probability: Type.Number({ description: '0 to 1' })
-  }), { description: 'Best first' }),
+  predictions: Type.Array(
+    Type.Object({
+      label: Type.String(),
+      probability: Type.Number({ description: '0 to 1' })
+    }),
+    { description: 'Best first' }
+  ),
   requestId: Type.String(),
   model: Type.Object({ name: Type.String(), version: Type.String() })
 })
 
 export const predictSchema = {
   summary: 'Classify an image',
-  description: 'Send the image as multipart field `image`, as raw body, or as JSON `{"image": "<base64 or data URL>"}`.',
+  description:
+    'Send the image as multipart field `image`, as raw body, or as JSON `{"image": "<base64 or data URL>"}`.',
   querystring: Query,
   response: { 200: Answer }
 }
@@ -41,7 +54,7 @@ export const predictSchema = {
 const formBytes = 65_536
 
 /** POST /predict: the hook that decides before the body is read, and the handler. */
-export function createPredict ({ config, broker, fleets, admission, metrics, isClosing }: PredictDependencies) {
+export function createPredict({ config, broker, fleets, admission, metrics, isClosing }: PredictDependencies) {
   const limits = { maxBytes: config.MAX_IMAGE_BYTES, maxPixels: config.MAX_IMAGE_PIXELS }
   const [defaultModel = ''] = fleets.keys()
 
@@ -50,7 +63,7 @@ export function createPredict ({ config, broker, fleets, admission, metrics, isC
     target,
 
     /** Refuses what can't be answered before its body is read, and holds a place for what can. */
-    async admit (request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    async admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
       if (isClosing()) throw new ApiError('SHUTTING_DOWN')
       const { fleet } = target((request.query as Static<typeof Query>).model)
       if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
@@ -61,12 +74,20 @@ export function createPredict ({ config, broker, fleets, admission, metrics, isC
       reply.raw.once('close', leave)
     },
 
-    async predict (request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof Answer>> {
+    async predict(request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof Answer>> {
       const startedMs = performance.now()
       const { image, contentType } = await readUpload(request, limits)
       const { topK = defaultTopK, ...query } = request.query as Static<typeof Query>
       const { model, fleet } = target(query.model)
-      const order = { id: request.id, model, image, contentType, topK, timeoutMs: config.REQUEST_TIMEOUT_MS, maxDepth: fleet.maxDepth() }
+      const order = {
+        id: request.id,
+        model,
+        image,
+        contentType,
+        topK,
+        timeoutMs: config.REQUEST_TIMEOUT_MS,
+        maxDepth: fleet.maxDepth()
+      }
       const outcome = await broker.classify(order, clientGone(reply)).catch(error => withRetryAfter(error, fleet))
       reply.outcome = outcome
       const success = successOf(outcome)
@@ -76,20 +97,24 @@ export function createPredict ({ config, broker, fleets, admission, metrics, isC
     }
   }
 
-  function target (name: string = defaultModel): { model: string, fleet: Fleet } {
+  function target(name: string = defaultModel): { model: string; fleet: Fleet } {
     const fleet = fleets.get(name)
-    if (fleet === undefined) throw new ApiError('MODEL_NOT_FOUND', { message: `Model "${name}" is not served here; served are: ${[...fleets.keys()].join(', ')}` })
+    if (fleet === undefined)
+      throw new ApiError('MODEL_NOT_FOUND', {
+        message: `Model "${name}" is not served here; served are: ${[...fleets.keys()].join(', ')}`
+      })
     return { model: name, fleet }
   }
 }
 
-function withRetryAfter (error: unknown, fleet: Fleet): never {
-  if (error instanceof ApiError && error.code === 'OVERLOADED') throw new ApiError('OVERLOADED', { message: error.message, retryAfterS: fleet.retryAfterS(), cause: error.cause })
+function withRetryAfter(error: unknown, fleet: Fleet): never {
+  if (error instanceof ApiError && error.code === 'OVERLOADED')
+    throw new ApiError('OVERLOADED', { message: error.message, retryAfterS: fleet.retryAfterS(), cause: error.cause })
   throw error
 }
 
 /** The largest body that can hold an image of `maxImageBytes`: base64 makes three bytes four. */
-export function maxBodyBytes (maxImageBytes: number): number {
+export function maxBodyBytes(maxImageBytes: number): number {
   return Math.ceil(maxImageBytes / 3) * 4 + formBytes
 }
 
@@ -97,21 +122,23 @@ export function maxBodyBytes (maxImageBytes: number): number {
  * The id of a request, which is also its job's: random, or the same for the same Idempotency-Key of the same client to the
  * same model, so that a retry finds the first attempt's outcome.
  */
-export function requestIdOf ({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): string {
+export function requestIdOf({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): string {
   const key = headers['idempotency-key']
   if (typeof key !== 'string' || key === '') return randomUUID()
   const [, model = ''] = /[?&]model=([^&]*)/.exec(url) ?? []
-  const digest = createHash('sha256').update(`${headers.authorization ?? ''}\n${model}\n${key}`).digest('hex')
+  const digest = createHash('sha256')
+    .update(`${headers.authorization ?? ''}\n${model}\n${key}`)
+    .digest('hex')
   return `${digest.slice(0, 8)}-${digest.slice(8, 12)}-8${digest.slice(13, 16)}-8${digest.slice(17, 20)}-${digest.slice(20, 32)}`
 }
 
-function successOf (outcome: Outcome): Success {
+function successOf(outcome: Outcome): Success {
   if (outcome.status === 'ok') return outcome
   throw new ApiError(outcome.code, { message: outcome.message })
 }
 
 /** Aborts when the client hangs up before it was answered. Fastify's own `request.signal` fires as soon as a body was read. */
-function clientGone (reply: FastifyReply): AbortSignal {
+function clientGone(reply: FastifyReply): AbortSignal {
   const controller = new AbortController()
   const leave = () => {
     if (!reply.raw.writableFinished) controller.abort(new Error('the client left'))
@@ -121,6 +148,6 @@ function clientGone (reply: FastifyReply): AbortSignal {
   return controller.signal
 }
 
-function serverTiming ({ timings }: Success, totalMs: number): string {
+function serverTiming({ timings }: Success, totalMs: number): string {
   return `queue;dur=${timings.queueMs}, decode;dur=${timings.decodeMs}, infer;dur=${timings.inferMs}, total;dur=${totalMs.toFixed(1)}`
 }

@@ -3,7 +3,17 @@ import type { Logger } from '@streamsight/service'
 import type { Metrics } from './metrics.ts'
 
 /** One line for each request, with what happened to it on its way. */
-export function logRequest ({ request, reply, metrics, log }: { request: FastifyRequest, reply: FastifyReply, metrics: Metrics, log: Logger }): void {
+export function logRequest({
+  request,
+  reply,
+  metrics,
+  log
+}: {
+  request: FastifyRequest
+  reply: FastifyReply
+  metrics: Metrics
+  log: Logger
+}): void {
   const route = request.routeOptions.url ?? 'unknown'
   const { outcome, failure, statusCode, elapsedTime } = reply
   metrics.request({ route, status: statusCode, code: failure?.code ?? 'ok', ms: elapsedTime })
@@ -17,7 +27,9 @@ export function logRequest ({ request, reply, metrics, log }: { request: Fastify
     ms: Math.round(elapsedTime * 10) / 10,
     bytes: Number(request.headers['content-length'] ?? 0),
     ...(failure ? { code: failure.code, reason: failure.message } : {}),
-    ...(outcome?.status === 'ok' ? { ...outcome.timings, batchSize: outcome.batchSize, model: outcome.model.name, engine: outcome.engine } : {}),
+    ...(outcome?.status === 'ok'
+      ? { ...outcome.timings, batchSize: outcome.batchSize, model: outcome.model.name, engine: outcome.engine }
+      : {}),
     ...(outcome ? { worker: outcome.worker, deliveries: outcome.deliveries } : {})
   }
   if (statusCode >= 500 && failure?.code === 'INTERNAL') log.error({ ...fields, err: failure.cause }, 'request')

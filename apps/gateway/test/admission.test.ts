@@ -46,7 +46,10 @@ test('everybody who waits for it to be empty is told, and only then', async () =
   await admission.untilEmpty()
   const leave = [admission.enter(1, 1), admission.enter(1, 1)]
   const told: string[] = []
-  const waiting = [admission.untilEmpty().then(() => told.push('one')), admission.untilEmpty().then(() => told.push('two'))]
+  const waiting = [
+    admission.untilEmpty().then(() => told.push('one')),
+    admission.untilEmpty().then(() => told.push('two'))
+  ]
   leave[0]?.()
   await Promise.resolve()
   assert.deepEqual(told, [])

@@ -32,7 +32,9 @@ test('the table is what clients were promised: a change here is a change of the 
 test('the README lists every code with its status, and no other', () => {
   const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
   const rows = readme.matchAll(/^\| (\d{3}) \| ((?:`[A-Z_]+`(?:, )?)+) \|/gm)
-  const listed = [...rows].flatMap(([, status, codes = '']) => [...codes.matchAll(/[A-Z_]+/g)].map(([code]) => [code, Number(status)]))
+  const listed = [...rows].flatMap(([, status, codes = '']) =>
+    [...codes.matchAll(/[A-Z_]+/g)].map(([code]) => [code, Number(status)])
+  )
   assert.deepEqual(Object.fromEntries(listed), Object.fromEntries(codes.map(code => [code, errorTable[code].status])))
   assert.equal(listed.length, codes.length)
 })
@@ -42,7 +44,8 @@ test('what a worker can say has a place in the table', () => {
 })
 
 test('every 503 says when to come back, and nothing else does unasked', () => {
-  for (const code of codes) assert.equal(new ApiError(code).retryAfterS, errorTable[code].status === 503 ? 1 : undefined, code)
+  for (const code of codes)
+    assert.equal(new ApiError(code).retryAfterS, errorTable[code].status === 503 ? 1 : undefined, code)
   assert.equal(new ApiError('OVERLOADED', { retryAfterS: 9 }).retryAfterS, 9)
   assert.equal(new ApiError('RATE_LIMITED', { retryAfterS: 60 }).retryAfterS, 60)
 })
@@ -74,7 +77,9 @@ for (const [code, statusCode, becomes] of known) {
 }
 
 test('a bad query is explained', () => {
-  const error = toApiError(Object.assign(new Error('querystring/topK must be >= 1'), { code: 'FST_ERR_VALIDATION', statusCode: 400 }))
+  const error = toApiError(
+    Object.assign(new Error('querystring/topK must be >= 1'), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
+  )
   assert.equal(error.code, 'MALFORMED_REQUEST')
   assert.equal(error.message, 'querystring/topK must be >= 1')
 })
@@ -98,7 +103,9 @@ for (const [what, thrown] of Object.entries(strange)) {
     assert.equal(error.code, 'INTERNAL')
     assert.equal(error.statusCode, 500)
     assert.deepEqual(errorBody(error, 'some-id'), {
-      success: false, error: { code: 'INTERNAL', message: errorTable.INTERNAL.message }, requestId: 'some-id'
+      success: false,
+      error: { code: 'INTERNAL', message: errorTable.INTERNAL.message },
+      requestId: 'some-id'
     })
   })
 }

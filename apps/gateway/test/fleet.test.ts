@@ -20,7 +20,10 @@ test('only who is warm and was heard of lately counts', async t => {
     worker({ name: 'e', ratePerSecond: 160, state: 'draining' })
   ]
   await fleet.look()
-  assert.deepEqual(fleet.ready().map(({ name }) => name), ['a', 'b'])
+  assert.deepEqual(
+    fleet.ready().map(({ name }) => name),
+    ['a', 'b']
+  )
   assert.equal(fleet.ratePerSecond(), 30)
   assert.equal(fleet.workers.length, 5)
 })
@@ -105,7 +108,15 @@ test('a client is sent away for as long as the queue lasts, for 1 to 60 seconds'
   const { fleet, redis } = fleetOf(t)
   assert.equal(fleet.retryAfterS(), 5, 'nobody is there to say')
   redis.workers = [worker({ ratePerSecond: 10 })]
-  for (const [depth, seconds] of [[0, 1], [1, 1], [10, 1], [11, 2], [95, 10], [600, 60], [100_000, 60]] as const) {
+  for (const [depth, seconds] of [
+    [0, 1],
+    [1, 1],
+    [10, 1],
+    [11, 2],
+    [95, 10],
+    [600, 60],
+    [100_000, 60]
+  ] as const) {
     redis.depth = depth
     await fleet.look()
     assert.equal(fleet.retryAfterS(), seconds, `${depth} jobs`)
@@ -125,9 +136,15 @@ test('what was known stays known while Redis is away', async t => {
 test('it looks by itself, again and again, whether Redis answers or not, until it is stopped', async t => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const { fleet, redis } = fleetOf(t)
-  const settled = async () => { for (let i = 0; i < 20; i++) await Promise.resolve() }
+  const settled = async () => {
+    for (let i = 0; i < 20; i++) await Promise.resolve()
+  }
   fleet.start()
-  for (const [away, looks] of [[false, 1], [true, 2], [false, 3]] as const) {
+  for (const [away, looks] of [
+    [false, 1],
+    [true, 2],
+    [false, 3]
+  ] as const) {
     redis.away = away
     t.mock.timers.tick(limits.heartbeatMs)
     await settled()
@@ -152,7 +169,7 @@ test('a look that is under way when it is stopped is the last one', async t => {
 })
 
 /** A fleet that sees what the test puts into `redis`, on a clock that only `pass` moves. */
-function fleetOf (t: TestContext, options = { requestTimeoutMs: 30_000, maxQueueDepth: 1_000 }) {
+function fleetOf(t: TestContext, options = { requestTimeoutMs: 30_000, maxQueueDepth: 1_000 }) {
   let nowMs = 1_000_000
   t.mock.method(performance, 'now', () => nowMs)
   const redis = { workers: [] as SeenWorker[], depth: 0, away: false, looks: 0 }
@@ -161,13 +178,22 @@ function fleetOf (t: TestContext, options = { requestTimeoutMs: 30_000, maxQueue
     return value
   }
   const reads = {
-    readWorkers: () => { redis.looks++; return answer(redis.workers) },
+    readWorkers: () => {
+      redis.looks++
+      return answer(redis.workers)
+    },
     readDepth: () => answer(redis.depth)
   }
-  return { fleet: createFleet({ ...reads, ...options }), redis, pass: (ms: number) => { nowMs += ms } }
+  return {
+    fleet: createFleet({ ...reads, ...options }),
+    redis,
+    pass: (ms: number) => {
+      nowMs += ms
+    }
+  }
 }
 
-function worker (differences: Partial<SeenWorker>): SeenWorker {
+function worker(differences: Partial<SeenWorker>): SeenWorker {
   return {
     name: 'a',
     pid: 1,

@@ -40,7 +40,10 @@ test('the same key for another model is another request', () => {
 })
 
 test('an id that was made of a key does not show it', () => {
-  assert.doesNotMatch(requestIdOf({ headers: { 'idempotency-key': 'deadbeef', authorization: 'cafe' } }), /deadbeef|cafe/)
+  assert.doesNotMatch(
+    requestIdOf({ headers: { 'idempotency-key': 'deadbeef', authorization: 'cafe' } }),
+    /deadbeef|cafe/
+  )
 })
 
 test('a body may be as large as the base64 of the largest image, and a form around it', () => {

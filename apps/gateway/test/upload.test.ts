@@ -59,11 +59,16 @@ test('a JPEG is measured wherever its frame header stands', async () => {
     'a thumbnail in a segment': segment(0xe1, Buffer.concat([latin1('\xff\xd8'), jpegFrame(0xc0, 160, 120)])),
     'fill bytes': Buffer.alloc(7, 0xff),
     'bytes that belong nowhere': Buffer.from('oh, hello'),
-    'tables': Buffer.concat([segment(0xdb, Buffer.alloc(65)), segment(0xc4, Buffer.alloc(30)), segment(0xdd, Buffer.alloc(2))]),
+    tables: Buffer.concat([
+      segment(0xdb, Buffer.alloc(65)),
+      segment(0xc4, Buffer.alloc(30)),
+      segment(0xdd, Buffer.alloc(2))
+    ]),
     'markers without a length': latin1('\xff\x01\xff\xd0')
   }
   for (const [what, bytes] of Object.entries(before)) {
-    const jpeg = (width: number) => Buffer.concat([latin1('\xff\xd8\xff\xe0\0\x04ab'), bytes, jpegFrame(0xc0, width, 1_000)])
+    const jpeg = (width: number) =>
+      Buffer.concat([latin1('\xff\xd8\xff\xe0\0\x04ab'), bytes, jpegFrame(0xc0, width, 1_000)])
     await assertTooManyPixels(jpeg(1_001), '1001 × 1000', what)
     assert.equal(await typeOf(jpeg(1_000)), 'jpeg', what)
   }
@@ -76,8 +81,23 @@ test('a JPEG of any coding is measured: that it can be decoded is for the worker
 })
 
 test('an AVIF is measured by the largest of its parts', async () => {
-  await assertTooManyPixels(avif([[160, 120], [1_200, 900], [400, 300]]), '1200 × 900')
-  assert.equal(await typeOf(avif([[160, 120], [1_000, 1_000]])), 'avif')
+  await assertTooManyPixels(
+    avif([
+      [160, 120],
+      [1_200, 900],
+      [400, 300]
+    ]),
+    '1200 × 900'
+  )
+  assert.equal(
+    await typeOf(
+      avif([
+        [160, 120],
+        [1_000, 1_000]
+      ])
+    ),
+    'avif'
+  )
   assert.equal(await typeOf(avif([[640, 480]], ftyp('mif1', 'avif', 'miaf'))), 'avif')
   assert.equal(await typeOf(avif([[640, 480]], ftyp('avis', 'msf1'))), 'avif')
 })
@@ -138,32 +158,47 @@ test('a file that was made to be slow to measure is not', async () => {
   const sizes = Array.from({ length: 400_000 }, () => [1, 1] as const)
   assert.equal(await typeOf(avif(sizes)), 'avif')
   await assertRefused(Buffer.concat([latin1('\xff\xd8\xff\xe0'), Buffer.alloc(10_000_000)]), 'UNDECODABLE_IMAGE')
-  await assertRefused(Buffer.concat([latin1('\xff\xd8'), Buffer.alloc(10_000_000, latin1('\xff\xe0\0\0'))]), 'UNDECODABLE_IMAGE')
+  await assertRefused(
+    Buffer.concat([latin1('\xff\xd8'), Buffer.alloc(10_000_000, latin1('\xff\xe0\0\0'))]),
+    'UNDECODABLE_IMAGE'
+  )
   await assertRefused(Buffer.concat([latin1('\xff\xd8'), Buffer.alloc(10_000_000, 0xff)]), 'UNDECODABLE_IMAGE')
 })
 
 test('what JSON can hold', async () => {
   const gif = Buffer.concat([latin1('GIF89a\x01\0\x01\0'), Buffer.alloc(20)])
-  for (const image of [gif.toString('base64'), gif.toString('base64url'), `${gif.toString('base64')}\n`, `data:image/png;base64,${gif.toString('base64')}`, `data:;charset=x;base64,${gif.toString('base64')}`]) {
+  for (const image of [
+    gif.toString('base64'),
+    gif.toString('base64url'),
+    `${gif.toString('base64')}\n`,
+    `data:image/png;base64,${gif.toString('base64')}`,
+    `data:;charset=x;base64,${gif.toString('base64')}`
+  ]) {
     assert.equal(await typeOf({ image }), 'gif')
   }
-  for (const image of [5, null, [], {}, 'a,b', 'data:image/gif,GIF89a', '====', 'ü']) await assertRefused({ image }, 'MALFORMED_REQUEST', JSON.stringify(image))
-  for (const body of [undefined, null, {}, [], 'text', 5, true, { image: '' }, { image: 'data:;base64,' }]) await assertRefused(body, 'NO_IMAGE', JSON.stringify(body))
+  for (const image of [5, null, [], {}, 'a,b', 'data:image/gif,GIF89a', '====', 'ü'])
+    await assertRefused({ image }, 'MALFORMED_REQUEST', JSON.stringify(image))
+  for (const body of [undefined, null, {}, [], 'text', 5, true, { image: '' }, { image: 'data:;base64,' }])
+    await assertRefused(body, 'NO_IMAGE', JSON.stringify(body))
 })
 
 test('an image may have as many bytes and pixels as allowed, and not one more', async () => {
-  const gif = (width: number) => Buffer.concat([latin1('GIF89a'), Buffer.from(Uint16Array.of(width, 1_000).buffer), Buffer.alloc(90)])
+  const gif = (width: number) =>
+    Buffer.concat([latin1('GIF89a'), Buffer.from(Uint16Array.of(width, 1_000).buffer), Buffer.alloc(90)])
   assert.equal(await typeOf(gif(1_000), { maxBytes: 100, maxPixels: 1_000_000 }), 'gif')
   await assertRefused(gif(1_001), 'TOO_MANY_PIXELS')
-  await assert.rejects(typeOf(gif(1_000), { maxBytes: 99, maxPixels: 1_000_000 }), { code: 'IMAGE_TOO_LARGE', message: 'The image has more than 99 bytes' })
+  await assert.rejects(typeOf(gif(1_000), { maxBytes: 99, maxPixels: 1_000_000 }), {
+    code: 'IMAGE_TOO_LARGE',
+    message: 'The image has more than 99 bytes'
+  })
 })
 
-async function typeOf (body: unknown, { maxBytes, maxPixels } = limits): Promise<ImageType> {
+async function typeOf(body: unknown, { maxBytes, maxPixels } = limits): Promise<ImageType> {
   const request = { isMultipart: () => false, body } as unknown as FastifyRequest
   return (await readUpload(request, { maxBytes, maxPixels })).contentType
 }
 
-async function assertRefused (body: unknown, code: ErrorCode, what = ''): Promise<void> {
+async function assertRefused(body: unknown, code: ErrorCode, what = ''): Promise<void> {
   await assert.rejects(typeOf(body), (error: unknown) => {
     assert.ok(error instanceof ApiError, `${what}: ${String(error)}`)
     assert.equal(error.code, code, what)
@@ -171,45 +206,56 @@ async function assertRefused (body: unknown, code: ErrorCode, what = ''): Promis
   })
 }
 
-async function assertTooManyPixels (body: Buffer, size: string, what = ''): Promise<void> {
-  await assert.rejects(typeOf(body), { code: 'TOO_MANY_PIXELS', message: `The image has ${size} pixels, more than 1000000` }, what)
+async function assertTooManyPixels(body: Buffer, size: string, what = ''): Promise<void> {
+  await assert.rejects(
+    typeOf(body),
+    { code: 'TOO_MANY_PIXELS', message: `The image has ${size} pixels, more than 1000000` },
+    what
+  )
 }
 
-function latin1 (text: string): Buffer {
+function latin1(text: string): Buffer {
   return Buffer.from(text, 'latin1')
 }
 
-function segment (marker: number, content: Buffer): Buffer {
+function segment(marker: number, content: Buffer): Buffer {
   const head = Buffer.from([0xff, marker, 0, 0])
   head.writeUInt16BE(content.length + 2, 2)
   return Buffer.concat([head, content])
 }
 
-function jpegFrame (marker: number, width: number, height: number): Buffer {
+function jpegFrame(marker: number, width: number, height: number): Buffer {
   const content = Buffer.from([8, 0, 0, 0, 0, 1, 1, 0x11, 0])
   content.writeUInt16BE(height, 1)
   content.writeUInt16BE(width, 3)
   return segment(marker, content)
 }
 
-function box (type: string, contents: Buffer[]): Buffer {
+function box(type: string, contents: Buffer[]): Buffer {
   const head = Buffer.alloc(8)
   head.writeUInt32BE(contents.reduce((sum, { length }) => sum + length, 8))
   head.write(type, 4)
   return Buffer.concat([head, ...contents])
 }
 
-function ftyp (major: string, ...compatible: string[]): Buffer {
+function ftyp(major: string, ...compatible: string[]): Buffer {
   return box('ftyp', [Buffer.from(major), Buffer.alloc(4), ...compatible.map(brand => Buffer.from(brand))])
 }
 
 /** The boxes of an AVIF that say how large its parts are. */
-function avif (sizes: ReadonlyArray<readonly [width: number, height: number]>, head = ftyp('avif', 'mif1')): Buffer {
+function avif(sizes: ReadonlyArray<readonly [width: number, height: number]>, head = ftyp('avif', 'mif1')): Buffer {
   const parts = sizes.map(([width, height]) => {
     const size = Buffer.alloc(12)
     size.writeUInt32BE(width, 4)
     size.writeUInt32BE(height, 8)
     return box('ispe', [size])
   })
-  return Buffer.concat([head, box('meta', [Buffer.alloc(4), box('hdlr', [Buffer.alloc(24)]), box('iprp', [box('ipco', [box('pixi', [Buffer.alloc(8)]), ...parts])])])])
+  return Buffer.concat([
+    head,
+    box('meta', [
+      Buffer.alloc(4),
+      box('hdlr', [Buffer.alloc(24)]),
+      box('iprp', [box('ipco', [box('pixi', [Buffer.alloc(8)]), ...parts])])
+    ])
+  ])
 }

@@ -4,17 +4,56 @@ import { engineChoices } from './engine.ts'
 
 /** Every setting of a worker; also its validation and documentation. */
 export const configSchema = Type.Object({
-  REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379', pattern: '^(redis|rediss|unix)://.+', description: 'redis://, rediss:// (TLS) or unix:// address of Redis or Valkey' }),
-  REDIS_PREFIX: Type.String({ default: 'ss', pattern: '^[A-Za-z0-9_-]+$', description: 'Start of every key and channel' }),
+  REDIS_URL: Type.String({
+    default: 'redis://127.0.0.1:6379',
+    pattern: '^(redis|rediss|unix)://.+',
+    description: 'redis://, rediss:// (TLS) or unix:// address of Redis or Valkey'
+  }),
+  REDIS_PREFIX: Type.String({
+    default: 'ss',
+    pattern: '^[A-Za-z0-9_-]+$',
+    description: 'Start of every key and channel'
+  }),
   MODELS_DIR: Type.String({ default: 'models', description: 'Folder of model directories' }),
-  MODELS: Type.String({ default: 'everyday', pattern: '^ *[a-z0-9][a-z0-9._-]*( *, *[a-z0-9][a-z0-9._-]*)* *$', description: 'Comma-separated names of the models served; the first answers where a request names none' }),
-  ENGINE: Type.Enum([...engineChoices], { default: 'auto', description: 'What runs the model; auto takes the fastest that works' }),
-  ENGINE_THREADS: Type.Integer({ default: 0, minimum: 0, maximum: 256, description: 'CPU threads of the engine; 0 is one a core' }),
-  BATCH_MAX_SIZE: Type.Integer({ default: 32, minimum: 1, maximum: 256, description: 'Most images in one run of the model' }),
-  BATCH_MAX_DELAY_MS: Type.Integer({ default: 5, minimum: 0, maximum: 1_000, description: 'Milliseconds that a batch may wait for images that are being decoded' }),
+  MODELS: Type.String({
+    default: 'everyday',
+    pattern: '^ *[a-z0-9][a-z0-9._-]*( *, *[a-z0-9][a-z0-9._-]*)* *$',
+    description: 'Comma-separated names of the models served; the first answers where a request names none'
+  }),
+  ENGINE: Type.Enum([...engineChoices], {
+    default: 'auto',
+    description: 'What runs the model; auto takes the fastest that works'
+  }),
+  ENGINE_THREADS: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 256,
+    description: 'CPU threads of the engine; 0 is one a core'
+  }),
+  BATCH_MAX_SIZE: Type.Integer({
+    default: 32,
+    minimum: 1,
+    maximum: 256,
+    description: 'Most images in one run of the model'
+  }),
+  BATCH_MAX_DELAY_MS: Type.Integer({
+    default: 5,
+    minimum: 0,
+    maximum: 1_000,
+    description: 'Milliseconds that a batch may wait for images that are being decoded'
+  }),
   MAX_IMAGE_PIXELS: Type.Integer({ default: 50_000_000, minimum: 1, description: 'Width × height an image may have' }),
-  MAX_DELIVERIES: Type.Integer({ default: 3, minimum: 1, maximum: 100, description: 'Workers that a job may take down before it is a dead letter' }),
-  WORKER_SLOT: Type.Integer({ default: 1, minimum: 1, description: 'Number of this worker on its machine; gives it a name that survives restarts' }),
+  MAX_DELIVERIES: Type.Integer({
+    default: 3,
+    minimum: 1,
+    maximum: 100,
+    description: 'Workers that a job may take down before it is a dead letter'
+  }),
+  WORKER_SLOT: Type.Integer({
+    default: 1,
+    minimum: 1,
+    description: 'Number of this worker on its machine; gives it a name that survives restarts'
+  }),
   LOG_LEVEL: Type.Enum([...logLevels], { default: 'info', description: 'Least severe level that is logged' })
 })
 

@@ -2,11 +2,11 @@ import type { Artifact, Model } from '@streamsight/models'
 
 /** A library and what it runs on, in the order in which `auto` tries them. */
 export const engineNames = ['tfjs-node-gpu', 'onnx-cuda', 'onnx-webgpu', 'onnx-cpu', 'tfjs-wasm'] as const
-export type EngineName = typeof engineNames[number]
+export type EngineName = (typeof engineNames)[number]
 
 /** What ENGINE can say: all, one library, or one engine. */
 export const engineChoices = ['auto', 'tfjs', 'onnx', ...engineNames] as const
-export type EngineChoice = typeof engineChoices[number]
+export type EngineChoice = (typeof engineChoices)[number]
 
 export interface EngineOptions {
   model: Model
@@ -20,7 +20,7 @@ export interface EngineOptions {
  * The sizes of a batch that an engine takes. `any`: all alike. `compiled`: each new one costs it seconds of compiling and tuning, so
  * that a batch is better padded to one that it has run before. `fixed`: only the one with which the model was exported.
  */
-export type BatchSizes = { kind: 'any' } | { kind: 'compiled' } | { kind: 'fixed', size: number }
+export type BatchSizes = { kind: 'any' } | { kind: 'compiled' } | { kind: 'fixed'; size: number }
 
 /** A loaded model that computes on the thread it lives in. */
 export interface Engine {

@@ -13,21 +13,28 @@ export interface FormingOptions {
  * The batch that forms while the engine runs the one before. An image is written into its place as soon as it is decoded: were they
  * all written when the engine's turn comes, a GPU would wait 0.2 ms for each image of which it computes two in a millisecond.
  */
-export function createForming<Job extends { rgb: Uint8Array }> ({ capacity, imageValues, allocate, writeImage }: FormingOptions) {
+export function createForming<Job extends { rgb: Uint8Array }>({
+  capacity,
+  imageValues,
+  allocate,
+  writeImage
+}: FormingOptions) {
   let jobs: Job[] = []
   let input: Float32Array | undefined
 
   return {
-    get jobs (): readonly Job[] { return jobs },
+    get jobs(): readonly Job[] {
+      return jobs
+    },
 
-    add (job: Job): void {
+    add(job: Job): void {
       input ??= allocate(capacity * imageValues)
       writeImage(job.rgb, input, jobs.length)
       jobs.push(job)
     },
 
     /** What has formed, and begins anew. The places behind the jobs hold whatever was there before. */
-    take (): { jobs: Job[], input: Float32Array } {
+    take(): { jobs: Job[]; input: Float32Array } {
       const formed = { jobs, input: input ?? new Float32Array(0) }
       jobs = []
       input = undefined

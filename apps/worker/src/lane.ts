@@ -1,4 +1,13 @@
-import { createConsumer, createRegistration, keysOf, limits, type Clock, type Connection, type Consumer, type WorkerState } from '@streamsight/protocol'
+import {
+  createConsumer,
+  createRegistration,
+  keysOf,
+  limits,
+  type Clock,
+  type Connection,
+  type Consumer,
+  type WorkerState
+} from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
 import type { LoadedModel } from './load.ts'
@@ -27,9 +36,23 @@ export interface LaneOptions {
 }
 
 /** What a worker does for one of its models. Warms it up; the returned `start` joins the group. */
-export async function warmLane ({ name, pid, config, loaded, commands, blocking, clock, turns, log, onWedged, wrapConsumer }: LaneOptions) {
+export async function warmLane({
+  name,
+  pid,
+  config,
+  loaded,
+  commands,
+  blocking,
+  clock,
+  turns,
+  log,
+  onWedged,
+  wrapConsumer
+}: LaneOptions) {
   const { model, inference, decoder } = loaded
-  const { manifest: { name: modelName, version, input, output } } = model
+  const {
+    manifest: { name: modelName, version, input, output }
+  } = model
   const keys = keysOf(config.REDIS_PREFIX, modelName)
   const registration = createRegistration(commands, keys, clock)
   const group = createConsumer({ commands, blocking }, { keys, name, clock })
@@ -41,25 +64,59 @@ export async function warmLane ({ name, pid, config, loaded, commands, blocking,
     engine: inference.name
   }
 
-  await registration.report({ ...identity, state: 'warming', latency: { aMs: 0, bMs: 0 }, maxBatch: 0, ratePerSecond: 0, held: 0, finished: 0 })
+  await registration.report({
+    ...identity,
+    state: 'warming',
+    latency: { aMs: 0, bMs: 0 },
+    maxBatch: 0,
+    ratePerSecond: 0,
+    held: 0,
+    finished: 0
+  })
   const warm = await warmUp(inference, { values: input.width * input.height * 3, maxSize: config.BATCH_MAX_SIZE })
-  log.info({ event: 'warm', model: modelName, ...warm }, `A batch of n takes ${warm.latency.aMs.toFixed(1)} + ${warm.latency.bMs.toFixed(1)}·n ms; at most ${warm.maxBatch} run together`)
+  log.info(
+    { event: 'warm', model: modelName, ...warm },
+    `A batch of n takes ${warm.latency.aMs.toFixed(1)} + ${warm.latency.bMs.toFixed(1)}·n ms; at most ${warm.maxBatch} run together`
+  )
   return { start }
 
   /** Takes jobs from now on. */
-  async function start () {
+  async function start() {
     const rate = createRate(warm)
-    const pipeline = createPipeline({ name, model, decoder, inference, writeImage: createImageWriter(input, inference.layout), warm, maxDelayMs: config.BATCH_MAX_DELAY_MS, rate, consumer, clock, log, onWedged })
+    const pipeline = createPipeline({
+      name,
+      model,
+      decoder,
+      inference,
+      writeImage: createImageWriter(input, inference.layout),
+      warm,
+      maxDelayMs: config.BATCH_MAX_DELAY_MS,
+      rate,
+      consumer,
+      clock,
+      log,
+      onWedged
+    })
     const serving = serve({ name, consumer, pipeline, rate, clock, turns, maxDeliveries: config.MAX_DELIVERIES, log })
     let state: WorkerState = 'ready'
     blocking.on('ready', serving.recover)
     const stopTasks = [every(limits.heartbeatMs, report), every(60_000, tidy)]
     await report()
-    log.info({ event: 'ready', worker: name, model: modelName, engine: inference.name, decoder: decoder.name, maxBatch: warm.maxBatch }, `Worker ${name} is ready for ${modelName}`)
+    log.info(
+      {
+        event: 'ready',
+        worker: name,
+        model: modelName,
+        engine: inference.name,
+        decoder: decoder.name,
+        maxBatch: warm.maxBatch
+      },
+      `Worker ${name} is ready for ${modelName}`
+    )
 
     return {
       /** Takes nothing new, finishes what it has begun, and signs out. */
-      async stop (): Promise<void> {
+      async stop(): Promise<void> {
         state = 'draining'
         await report().catch(() => {})
         await serving.drain()
@@ -69,15 +126,24 @@ export async function warmLane ({ name, pid, config, loaded, commands, blocking,
       }
     }
 
-    async function report (): Promise<void> {
+    async function report(): Promise<void> {
       const { latency, maxBatch } = warm
-      await registration.report({ ...identity, state, latency, maxBatch, ratePerSecond: rate.update(), held: pipeline.held, finished: pipeline.finished })
+      await registration.report({
+        ...identity,
+        state,
+        latency,
+        maxBatch,
+        ratePerSecond: rate.update(),
+        held: pipeline.held,
+        finished: pipeline.finished
+      })
     }
 
     /** The janitor: entries that outlived every deadline, and workers that never came back. */
-    async function tidy (): Promise<void> {
+    async function tidy(): Promise<void> {
       const trimmed = await consumer.trim(limits.strandedMs)
-      if (trimmed > 0) log.warn({ event: 'trimmed', model: modelName, entries: trimmed }, 'Removed jobs whose deadline is long gone')
+      if (trimmed > 0)
+        log.warn({ event: 'trimmed', model: modelName, entries: trimmed }, 'Removed jobs whose deadline is long gone')
       await registration.prune()
     }
   }

@@ -11,23 +11,33 @@ import { watched, type OnWedged } from './watched.ts'
 const loadMs = 180_000
 
 /** A model from disk, the engine that runs it, and the decoder that makes its pixels. */
-export interface LoadedModel { model: Model, inference: Inference, decoder: Decoder }
+export interface LoadedModel {
+  model: Model
+  inference: Inference
+  decoder: Decoder
+}
 
 export interface LoadOptions {
   config: Config
   log: Logger
   onWedged: OnWedged
   /** Put around the real parts by the fault suite, which breaks them. */
-  wrap: { decoder?: (decoder: Decoder) => Decoder, inference?: (inference: Inference) => Inference }
+  wrap: { decoder?: (decoder: Decoder) => Decoder; inference?: (inference: Inference) => Inference }
 }
 
 /** Rejects with a reason a person can act on if the model is damaged or no engine can run it. */
-export async function loadModel (name: string, { config, log, onWedged, wrap }: LoadOptions): Promise<LoadedModel> {
+export async function loadModel(name: string, { config, log, onWedged, wrap }: LoadOptions): Promise<LoadedModel> {
   const model = await openModel(config.MODELS_DIR, name)
   const threads = config.ENGINE_THREADS || availableParallelism()
-  const engine = await watched({ what: `loading model ${name}`, ms: loadMs, onWedged }, startInference({ model, choice: config.ENGINE, threads }))
+  const engine = await watched(
+    { what: `loading model ${name}`, ms: loadMs, onWedged },
+    startInference({ model, choice: config.ENGINE, threads })
+  )
   const inference = wrap.inference?.(engine) ?? engine
-  log.info({ event: 'engine', engine: inference.name, model: name, threads, rejected: inference.rejected }, `Model ${name} runs on ${inference.name}`)
+  log.info(
+    { event: 'engine', engine: inference.name, model: name, threads, rejected: inference.rejected },
+    `Model ${name} runs on ${inference.name}`
+  )
   const pixels = await createDecoder({ input: model.manifest.input, maxPixels: config.MAX_IMAGE_PIXELS })
   return { model, inference, decoder: wrap.decoder?.(pixels) ?? pixels }
 }

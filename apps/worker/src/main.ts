@@ -3,11 +3,14 @@ import { ConfigError, createLogger, loadConfig, watchEventLoop } from '@streamsi
 import { configSchema } from './config.ts'
 import { startWorker } from './worker.ts'
 
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const config = loadConfig(configSchema, process.env)
   const log = createLogger({ name: 'worker', level: config.LOG_LEVEL, pretty: process.stdout.isTTY })
   const eventLoop = watchEventLoop()
-  log.info({ event: 'start', models: config.MODELS, engine: config.ENGINE, slot: config.WORKER_SLOT, pid: process.pid }, 'Starting')
+  log.info(
+    { event: 'start', models: config.MODELS, engine: config.ENGINE, slot: config.WORKER_SLOT, pid: process.pid },
+    'Starting'
+  )
 
   const starting = startWorker({ config, log, pid: process.pid })
   closeWithGrace({ delay: 30_000, logger: false }, async ({ signal, err }) => {

@@ -1,6 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Model } from '@streamsight/models'
-import { limits, protocolVersion, queuedMs, type Clock, type Consumer, type Delivery, type FailureCode, type Outcome } from '@streamsight/protocol'
+import {
+  limits,
+  protocolVersion,
+  queuedMs,
+  type Clock,
+  type Consumer,
+  type Delivery,
+  type FailureCode,
+  type Outcome
+} from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import { batchMs, runSize, waitingPays } from './batch.ts'
 import { createCondition } from './condition.ts'
@@ -31,8 +40,17 @@ export interface PipelineOptions {
   onWedged: OnWedged
 }
 
-interface Decoded { delivery: Delivery, rgb: Uint8Array, decodeMs: number, decodedAtMs: number }
-interface Batch { jobs: Decoded[], input: Float32Array, startedAtMs: number }
+interface Decoded {
+  delivery: Delivery
+  rgb: Uint8Array
+  decodeMs: number
+  decodedAtMs: number
+}
+interface Batch {
+  jobs: Decoded[]
+  input: Float32Array
+  startedAtMs: number
+}
 
 /** An engine's batch may take ten times what warm-up measured, and never less than this, before it counts as hung. */
 const patienceMs = 10_000
@@ -45,8 +63,9 @@ const modelFailed = { code: 'INFERENCE_FAILED', message: 'The model failed on th
  * never waits for images that nobody knows of: the next batch is what gathered meanwhile, and what is about to be decoded where
  * the curve of its latency says that waiting pays.
  */
-export function createPipeline (options: PipelineOptions) {
-  const { name, model, decoder, inference, writeImage, warm, maxDelayMs, rate, consumer, clock, log, onWedged } = options
+export function createPipeline(options: PipelineOptions) {
+  const { name, model, decoder, inference, writeImage, warm, maxDelayMs, rate, consumer, clock, log, onWedged } =
+    options
   const { manifest, labels } = model
   const imageValues = manifest.input.width * manifest.input.height * 3
   const held = new Map<string, Delivery>()
@@ -61,8 +80,12 @@ export function createPipeline (options: PipelineOptions) {
     /** Entries of the jobs in hand. */
     entries: (): string[] => [...held.keys()],
     holds: (entry: string): boolean => held.has(entry),
-    get held (): number { return held.size },
-    get finished (): number { return finished },
+    get held(): number {
+      return held.size
+    },
+    get finished(): number {
+      return finished
+    },
 
     /** Jobs that may be taken now. */
     room: (): number => warm.maxBatch - ahead,
@@ -70,7 +93,7 @@ export function createPipeline (options: PipelineOptions) {
     untilIdle: () => state.until(() => held.size === 0),
 
     /** Starts on a job; its outcome is stored whatever happens. */
-    take (delivery: Delivery): void {
+    take(delivery: Delivery): void {
       held.set(delivery.entry, delivery)
       ahead++
       void prepare(delivery)
@@ -79,7 +102,7 @@ export function createPipeline (options: PipelineOptions) {
     fail,
 
     /** Gives up the jobs that are not on the engine yet, for somebody else to do. */
-    takeUnstarted (): Delivery[] {
+    takeUnstarted(): Delivery[] {
       const unstarted = forming.take().jobs.map(({ delivery }) => delivery)
       for (const delivery of unstarted) release(delivery)
       ahead -= unstarted.length
@@ -87,7 +110,7 @@ export function createPipeline (options: PipelineOptions) {
     }
   }
 
-  async function prepare (delivery: Delivery): Promise<void> {
+  async function prepare(delivery: Delivery): Promise<void> {
     if (isExpired(delivery)) return await drop(delivery)
     try {
       const { rgb, decodeMs } = await decode(delivery)
@@ -97,26 +120,38 @@ export function createPipeline (options: PipelineOptions) {
     } catch (error) {
       ahead--
       state.changed()
-      if (!(error instanceof DecodeError)) log.error({ event: 'decode-failed', requestId: delivery.job.id, err: error }, 'Decoder failed')
-      await fail(delivery, error instanceof DecodeError ? error : { code: 'INFERENCE_FAILED', message: 'The image could not be processed' })
+      if (!(error instanceof DecodeError))
+        log.error({ event: 'decode-failed', requestId: delivery.job.id, err: error }, 'Decoder failed')
+      await fail(
+        delivery,
+        error instanceof DecodeError ? error : { code: 'INFERENCE_FAILED', message: 'The image could not be processed' }
+      )
     }
   }
 
-  async function decode ({ entry, job }: Delivery): Promise<Pick<Decoded, 'rgb' | 'decodeMs'>> {
+  async function decode({ entry, job }: Delivery): Promise<Pick<Decoded, 'rgb' | 'decodeMs'>> {
     decoding.begin(entry)
     let decodeMs = 0
-    const rgb = await watched({ what: 'decoding', ms: 1.25 * decodeTimeoutMs, onWedged }, decoder.decode(job.image, job.contentType)).finally(() => { decodeMs = decoding.end(entry) })
+    const rgb = await watched(
+      { what: 'decoding', ms: 1.25 * decodeTimeoutMs, onWedged },
+      decoder.decode(job.image, job.contentType)
+    ).finally(() => {
+      decodeMs = decoding.end(entry)
+    })
     return { rgb, decodeMs }
   }
 
   /** Nobody waits for it any more. */
-  async function drop (delivery: Delivery): Promise<void> {
+  async function drop(delivery: Delivery): Promise<void> {
     ahead--
     state.changed()
-    await fail(delivery, { code: 'DEADLINE_EXCEEDED', message: 'The deadline passed before a worker could take the image' })
+    await fail(delivery, {
+      code: 'DEADLINE_EXCEEDED',
+      message: 'The deadline passed before a worker could take the image'
+    })
   }
 
-  async function pump (): Promise<void> {
+  async function pump(): Promise<void> {
     if (busy) return
     busy = true
     while (forming.jobs.length > 0) {
@@ -127,14 +162,17 @@ export function createPipeline (options: PipelineOptions) {
   }
 
   /** Waits while it pays, and no job comes too late for it. */
-  async function gather (): Promise<void> {
-    const spareMs = forming.jobs.map(({ delivery }) => delivery.job.ttlMs - ageMs(delivery) - 2 * batchMs(warm.latency, warm.maxBatch))
+  async function gather(): Promise<void> {
+    const spareMs = forming.jobs.map(
+      ({ delivery }) => delivery.job.ttlMs - ageMs(delivery) - 2 * batchMs(warm.latency, warm.maxBatch)
+    )
     const endMs = performance.now() + Math.min(maxDelayMs, ...spareMs)
-    const pays = (ready: number) => ready > 0 && ready < warm.maxBatch && waitingPays(warm.latency, ready, decoding.remainingMs())
+    const pays = (ready: number) =>
+      ready > 0 && ready < warm.maxBatch && waitingPays(warm.latency, ready, decoding.remainingMs())
     while (performance.now() < endMs && pays(forming.jobs.length)) await state.next(endMs - performance.now())
   }
 
-  function nextBatch (): Batch {
+  function nextBatch(): Batch {
     const { jobs, input } = forming.take()
     const live = jobs.filter(({ delivery }) => !isExpired(delivery))
     for (const job of jobs) if (!live.includes(job)) void drop(job.delivery)
@@ -143,23 +181,29 @@ export function createPipeline (options: PipelineOptions) {
     return live.length === jobs.length ? { jobs, input, startedAtMs: performance.now() } : formAgain(live)
   }
 
-  function formAgain (jobs: Decoded[]): Batch {
+  function formAgain(jobs: Decoded[]): Batch {
     const again = startForming()
     for (const job of jobs) again.add(job)
     return { ...again.take(), startedAtMs: performance.now() }
   }
 
-  function startForming () {
-    return createForming<Decoded>({ capacity: Math.max(warm.maxBatch, ...warm.sizes), imageValues, allocate: inference.allocate, writeImage })
+  function startForming() {
+    return createForming<Decoded>({
+      capacity: Math.max(warm.maxBatch, ...warm.sizes),
+      imageValues,
+      allocate: inference.allocate,
+      writeImage
+    })
   }
 
   /** Outcomes are stored while the next batch runs: the engine does not wait for Redis. */
-  async function runBatch (batch: Batch): Promise<void> {
+  async function runBatch(batch: Batch): Promise<void> {
     const { jobs } = batch
     if (jobs.length === 0) return
     try {
       const scores = await infer(batch)
-      for (const [index, job] of jobs.entries()) void settle(job, batch, scores.subarray(index * labels.length, (index + 1) * labels.length))
+      for (const [index, job] of jobs.entries())
+        void settle(job, batch, scores.subarray(index * labels.length, (index + 1) * labels.length))
     } catch (error) {
       log.error({ event: 'batch-failed', batchSize: jobs.length, err: error }, 'The engine failed on a batch')
       const [only, ...more] = jobs
@@ -169,25 +213,33 @@ export function createPipeline (options: PipelineOptions) {
   }
 
   /** Scores of the jobs, and of whatever the batch was padded with. */
-  async function infer ({ jobs, input }: Batch): Promise<Float32Array> {
+  async function infer({ jobs, input }: Batch): Promise<Float32Array> {
     const size = runSize(warm.sizes, jobs.length)
     const limitMs = Math.max(patienceMs, 10 * batchMs(warm.latency, size))
     const startedAtMs = performance.now()
-    const scores = await watched({ what: `a batch of ${size}`, ms: limitMs, onWedged }, inference.infer(input.subarray(0, size * imageValues), size))
+    const scores = await watched(
+      { what: `a batch of ${size}`, ms: limitMs, onWedged },
+      inference.infer(input.subarray(0, size * imageValues), size)
+    )
     rate.ran(size, performance.now() - startedAtMs)
-    if (scores.length !== size * labels.length) throw new Error(`the model gave ${scores.length} scores for ${size} images of ${labels.length} classes`)
+    if (scores.length !== size * labels.length)
+      throw new Error(`the model gave ${scores.length} scores for ${size} images of ${labels.length} classes`)
     return scores
   }
 
   /** A fault of one image's scores is its own. */
-  async function settle (job: Decoded, batch: Batch, scores: Float32Array): Promise<void> {
+  async function settle(job: Decoded, batch: Batch, scores: Float32Array): Promise<void> {
     const fault = faultOf(scores, manifest.output.activation)
     if (fault === undefined) return await succeed(job, batch, scores)
     log.error({ event: 'scores-faulty', requestId: job.delivery.job.id }, `The model ${fault}`)
     await fail(job.delivery, modelFailed)
   }
 
-  async function succeed ({ delivery, decodeMs, decodedAtMs }: Decoded, { jobs, startedAtMs }: Batch, scores: Float32Array): Promise<void> {
+  async function succeed(
+    { delivery, decodeMs, decodedAtMs }: Decoded,
+    { jobs, startedAtMs }: Batch,
+    scores: Float32Array
+  ): Promise<void> {
     const { job, deliveries } = delivery
     const timings = {
       queueMs: round(queuedMs(delivery) + startedAtMs - decodedAtMs),
@@ -208,12 +260,20 @@ export function createPipeline (options: PipelineOptions) {
     })
   }
 
-  async function fail (delivery: Delivery, { code, message }: { code: FailureCode, message: string }): Promise<void> {
-    await finish(delivery, { v: protocolVersion, id: delivery.job.id, status: 'error', code, message, worker: name, deliveries: delivery.deliveries })
+  async function fail(delivery: Delivery, { code, message }: { code: FailureCode; message: string }): Promise<void> {
+    await finish(delivery, {
+      v: protocolVersion,
+      id: delivery.job.id,
+      status: 'error',
+      code,
+      message,
+      worker: name,
+      deliveries: delivery.deliveries
+    })
   }
 
   /** Until Redis acknowledged it, or nobody can be waiting any more. */
-  async function finish (delivery: Delivery, outcome: Outcome): Promise<void> {
+  async function finish(delivery: Delivery, outcome: Outcome): Promise<void> {
     for (let waitMs = 50; ; waitMs = Math.min(2 * waitMs, 500)) {
       try {
         const first = await consumer.finish(delivery, outcome)
@@ -221,7 +281,10 @@ export function createPipeline (options: PipelineOptions) {
         break
       } catch (error) {
         if (ageMs(delivery) > delivery.job.ttlMs + limits.jobGraceMs) {
-          log.warn({ event: 'outcome-dropped', requestId: delivery.job.id, err: error }, 'Redis did not take the outcome before its deadline')
+          log.warn(
+            { event: 'outcome-dropped', requestId: delivery.job.id, err: error },
+            'Redis did not take the outcome before its deadline'
+          )
           break
         }
         await sleep(waitMs)
@@ -232,29 +295,41 @@ export function createPipeline (options: PipelineOptions) {
     release(delivery)
   }
 
-  function release (delivery: Delivery): void {
+  function release(delivery: Delivery): void {
     held.delete(delivery.entry)
     state.changed()
   }
 
-  function logJob ({ job, deliveries }: Delivery, outcome: Outcome, first: boolean): void {
-    const fields = outcome.status === 'ok'
-      ? { outcome: 'ok', ...outcome.timings, batchSize: outcome.batchSize, engine: outcome.engine }
-      : { outcome: outcome.code }
-    log.info({ event: 'job', requestId: job.id, ...fields, model: manifest.name, deliveries, bytes: job.image.length, ...(first ? {} : { late: true }) }, 'job')
+  function logJob({ job, deliveries }: Delivery, outcome: Outcome, first: boolean): void {
+    const fields =
+      outcome.status === 'ok'
+        ? { outcome: 'ok', ...outcome.timings, batchSize: outcome.batchSize, engine: outcome.engine }
+        : { outcome: outcome.code }
+    log.info(
+      {
+        event: 'job',
+        requestId: job.id,
+        ...fields,
+        model: manifest.name,
+        deliveries,
+        bytes: job.image.length,
+        ...(first ? {} : { late: true })
+      },
+      'job'
+    )
   }
 
-  function ageMs ({ entry }: Delivery): number {
+  function ageMs({ entry }: Delivery): number {
     return clock.now() - Number(entry.split('-')[0])
   }
 
-  function isExpired (delivery: Delivery): boolean {
+  function isExpired(delivery: Delivery): boolean {
     return ageMs(delivery) > delivery.job.ttlMs
   }
 }
 
 export type Pipeline = ReturnType<typeof createPipeline>
 
-function round (ms: number): number {
+function round(ms: number): number {
   return Math.round(ms * 10) / 10
 }

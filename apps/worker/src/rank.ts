@@ -1,23 +1,31 @@
 import type { Manifest } from '@streamsight/models'
 
-export interface Prediction { label: string, probability: number }
+export interface Prediction {
+  label: string
+  probability: number
+}
 
 /**
  * The `topK` best labels of one image, best first, with probabilities in [0, 1] that sum to 1 over all classes. `scores` has one
  * number a class: logits, or probabilities whose sum is off by what their type rounds.
  */
-export function rank (scores: Float32Array, labels: string[], { activation, topK }: { activation: Manifest['output']['activation'], topK: number }): Prediction[] {
+export function rank(
+  scores: Float32Array,
+  labels: string[],
+  { activation, topK }: { activation: Manifest['output']['activation']; topK: number }
+): Prediction[] {
   const best = indicesOfBest(scores, topK)
   // The largest is subtracted so that no exponential overflows.
   const greatest = scores[best[0] ?? 0] ?? 0
-  const weight = activation === 'logits' ? (score: number) => Math.exp(score - greatest) : (score: number) => Math.max(0, score)
+  const weight =
+    activation === 'logits' ? (score: number) => Math.exp(score - greatest) : (score: number) => Math.max(0, score)
   let sum = 0
   for (const score of scores) sum += weight(score)
   return best.map(index => ({ label: labels[index] ?? String(index), probability: weight(scores[index] ?? 0) / sum }))
 }
 
 /** Of equal scores the first. To sort a thousand classes for the sake of five takes ten times as long. */
-function indicesOfBest (scores: Float32Array, count: number): number[] {
+function indicesOfBest(scores: Float32Array, count: number): number[] {
   const best: number[] = []
   let least = -Infinity
   for (let index = 0; index < scores.length; index++) {

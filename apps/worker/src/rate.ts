@@ -8,7 +8,10 @@ const weight = 0.4
  * really take. What else limits it, decoding say, shows only while more work waits than it can take: then what it finished
  * counts, if that is less.
  */
-export function createRate ({ latency, maxBatch }: { latency: Latency, maxBatch: number }, nowMs: () => number = () => performance.now()) {
+export function createRate(
+  { latency, maxBatch }: { latency: Latency; maxBatch: number },
+  nowMs: () => number = () => performance.now()
+) {
   let slowdown = 1
   let saturatedRate: number | undefined
   let images = 0
@@ -17,25 +20,29 @@ export function createRate ({ latency, maxBatch }: { latency: Latency, maxBatch:
   let sinceMs = nowMs()
 
   return {
-    finished (): void { images++ },
+    finished(): void {
+      images++
+    },
 
     /** A batch was on the engine. */
-    ran (size: number, ms: number): void {
+    ran(size: number, ms: number): void {
       slowdown += weight * (ms / Math.max(batchMs(latency, size), 0.001) - slowdown)
     },
 
     /** Work had to wait for room. */
-    waited (): void { saturated = true },
+    waited(): void {
+      saturated = true
+    },
 
     /** The estimate; ends the interval that began with the last call. */
-    update (): number {
+    update(): number {
       const elapsedMs = nowMs() - sinceMs
       // An estimate that is too low lets so little work in that it would never be corrected: it is forgotten as soon as
       // nothing waits.
       if (!saturated) saturatedRate = undefined
       // The first interval began before work waited. Nothing finished: that is a hang or an outage, and no speed.
       if (saturated && wasSaturated && images > 0 && elapsedMs > 0) {
-        const measured = images * 1_000 / elapsedMs
+        const measured = (images * 1_000) / elapsedMs
         saturatedRate = saturatedRate === undefined ? measured : saturatedRate + weight * (measured - saturatedRate)
       }
       images = 0

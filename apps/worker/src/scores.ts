@@ -7,7 +7,7 @@ const tolerance = 0.1
  * What is wrong with the scores of one image; undefined if nothing is. An infinite logit has no softmax, and probabilities
  * that don't sum to 1 are none.
  */
-export function faultOf (scores: Float32Array, activation: Manifest['output']['activation']): string | undefined {
+export function faultOf(scores: Float32Array, activation: Manifest['output']['activation']): string | undefined {
   let sum = 0
   let least = Infinity
   let greatest = -Infinity

@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isStreamGone, limits, protocolVersion, type Clock, type Consumer, type Delivery, type Outcome, type Pending } from '@streamsight/protocol'
+import {
+  isStreamGone,
+  limits,
+  protocolVersion,
+  type Clock,
+  type Consumer,
+  type Delivery,
+  type Outcome,
+  type Pending
+} from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import type { Pipeline } from './pipeline.ts'
 import type { Rate } from './rate.ts'
@@ -24,7 +33,7 @@ const sampleSize = 100
  * The loop that takes jobs of one model: what this worker was given before and may not know of, what others let lie, then what is new.
  * It never ends but by `drain`; whatever Redis answers, it makes itself sure again of what it holds and goes on.
  */
-export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDeliveries, log }: ServeOptions) {
+export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliveries, log }: ServeOptions) {
   const sizes: number[] = []
   let draining = false
   let unsure = true
@@ -39,10 +48,12 @@ export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDelive
 
   return {
     /** An entry may have been delivered into a connection that died: look at what is pending under our name. */
-    recover (): void { unsure = true },
+    recover(): void {
+      unsure = true
+    },
 
     /** Takes nothing new, finishes the batch on the engine and hands back what has not started. */
-    async drain (): Promise<void> {
+    async drain(): Promise<void> {
       draining = true
       await ended
       const unstarted = pipeline.takeUnstarted()
@@ -53,7 +64,7 @@ export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDelive
     }
   }
 
-  async function loop (): Promise<void> {
+  async function loop(): Promise<void> {
     while (!draining) {
       try {
         if (unsure) await recoverOwn()
@@ -66,13 +77,13 @@ export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDelive
     }
   }
 
-  async function takeNew (): Promise<void> {
+  async function takeNew(): Promise<void> {
     if (pipeline.room() < 1) rate.waited()
     await pipeline.untilRoom()
-    await turns.shared(() => reading = read())
+    await turns.shared(() => (reading = read()))
   }
 
-  async function read (): Promise<void> {
+  async function read(): Promise<void> {
     const deliveries = await consumer.read(Math.min(pipeline.room(), withinBytes()), reportUnreadable)
     for (const delivery of deliveries) {
       sizes.push(delivery.job.image.length)
@@ -82,14 +93,14 @@ export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDelive
   }
 
   /** How many images of the size at the 95th percentile fit into one read. */
-  function withinBytes (): number {
+  function withinBytes(): number {
     const sorted = sizes.toSorted((a, b) => a - b)
     const p95 = sorted[Math.floor(sorted.length * 0.95)] ?? 1
     return Math.max(1, Math.floor(limits.readBytes / p95))
   }
 
   /** What was delivered to this name and is not in hand: to its former life, or into a connection that died. */
-  async function recoverOwn (): Promise<void> {
+  async function recoverOwn(): Promise<void> {
     unsure = false
     await consumer.ensureGroup()
     const pending = await consumer.pending({ idleMs: 0, mine: true, count: 1_000 })
@@ -97,7 +108,7 @@ export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDelive
   }
 
   /** What another worker took and shows no sign of life for. Jittered, so that the workers of a fleet take turns. */
-  async function reap (): Promise<void> {
+  async function reap(): Promise<void> {
     nextReapMs = performance.now() + limits.reaperIntervalMs * (0.75 + Math.random() / 2)
     await takeOver(await consumer.pending({ idleMs: limits.leaseMs, count: 16 }), limits.leaseMs)
   }
@@ -106,7 +117,7 @@ export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDelive
    * Redelivered jobs run one at a time with nothing else in hand: should one of them end this process, it takes no
    * neighbour with it, and none is counted as delivered that was not tried.
    */
-  async function takeOver (pending: Pending[], idleMs: number): Promise<void> {
+  async function takeOver(pending: Pending[], idleMs: number): Promise<void> {
     for (const entry of pending.filter(({ entry }) => !pipeline.holds(entry))) {
       if (draining) return
       await pipeline.untilIdle()
@@ -114,16 +125,25 @@ export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDelive
     }
   }
 
-  async function redeliver (pending: Pending, idleMs: number): Promise<void> {
+  async function redeliver(pending: Pending, idleMs: number): Promise<void> {
     const delivery = await consumer.claim(pending, idleMs)
     if (delivery === undefined) return
-    log.warn({ event: 'redelivery', requestId: delivery.job.id, deliveries: delivery.deliveries, from: pending.consumer, idleMs: pending.idleMs }, 'Took over a job')
+    log.warn(
+      {
+        event: 'redelivery',
+        requestId: delivery.job.id,
+        deliveries: delivery.deliveries,
+        from: pending.consumer,
+        idleMs: pending.idleMs
+      },
+      'Took over a job'
+    )
     if (delivery.deliveries > maxDeliveries) await bury(delivery)
     else pipeline.take(delivery)
     await pipeline.untilIdle()
   }
 
-  async function bury (delivery: Delivery): Promise<void> {
+  async function bury(delivery: Delivery): Promise<void> {
     const { job } = delivery
     const deliveries = delivery.deliveries - 1
     const outcome: Outcome = {
@@ -148,7 +168,7 @@ export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDelive
     log.error({ event: 'dead-letter', requestId: job.id, deliveries }, 'Gave up on a job')
   }
 
-  async function regain (error: unknown): Promise<void> {
+  async function regain(error: unknown): Promise<void> {
     unsure = true
     if (isStreamGone(error)) {
       log.warn({ event: 'stream-gone', reason: String(error) }, 'The stream was wiped; making it again')
@@ -160,18 +180,26 @@ export function serve ({ name, consumer, pipeline, rate, clock, turns, maxDelive
     await sleep(100 + Math.random() * 100)
   }
 
-  async function renewLeases (): Promise<void> {
+  async function renewLeases(): Promise<void> {
     const entries = pipeline.entries()
     if (entries.length > 0) await consumer.renew(entries)
   }
 
-  function reportUnreadable (entry: string, error: unknown): void {
-    log.error({ event: 'unreadable-job', entry, ageMs: Math.round(clock.now() - Number(entry.split('-')[0])), reason: String(error) }, 'Ignored a job that no worker of this version can read')
+  function reportUnreadable(entry: string, error: unknown): void {
+    log.error(
+      {
+        event: 'unreadable-job',
+        entry,
+        ageMs: Math.round(clock.now() - Number(entry.split('-')[0])),
+        reason: String(error)
+      },
+      'Ignored a job that no worker of this version can read'
+    )
   }
 }
 
 /** Calls `task` again and again with `ms` between, until the returned function is called. What fails is tried the next time. */
-export function every (ms: number, task: () => Promise<void>): () => void {
+export function every(ms: number, task: () => Promise<void>): () => void {
   let timer = setTimeout(tick, ms)
   let stopped = false
   return () => {
@@ -179,7 +207,7 @@ export function every (ms: number, task: () => Promise<void>): () => void {
     clearTimeout(timer)
   }
 
-  async function tick (): Promise<void> {
+  async function tick(): Promise<void> {
     await task().catch(() => {})
     if (!stopped) timer = setTimeout(tick, ms)
   }

@@ -32,7 +32,10 @@ const quickMs = 1_500
  * Runs every batch size that may be used, and fits the curve from which the largest is chosen. No larger one is tried than can be of
  * use: where images take 40 ms each whatever the size, five sizes say so.
  */
-export async function warmUp ({ allocate, infer, batchSizes }: Pick<Inference, 'allocate' | 'infer' | 'batchSizes'>, { values, maxSize }: WarmUpOptions): Promise<WarmUp> {
+export async function warmUp(
+  { allocate, infer, batchSizes }: Pick<Inference, 'allocate' | 'infer' | 'batchSizes'>,
+  { values, maxSize }: WarmUpOptions
+): Promise<WarmUp> {
   const started = performance.now()
   const elapsedMs = () => performance.now() - started
   const run = async (size: number): Promise<number> => {
@@ -57,12 +60,18 @@ export async function warmUp ({ allocate, infer, batchSizes }: Pick<Inference, '
   }
 
   const latency = batchSizes.kind === 'fixed' ? flat(measured) : fitLatency(measured)
-  const maxBatch = batchSizes.kind === 'fixed' ? Math.min(batchSizes.size, maxSize) : chooseBatchLimit(latency, measured.map(({ size }) => size))
+  const maxBatch =
+    batchSizes.kind === 'fixed'
+      ? Math.min(batchSizes.size, maxSize)
+      : chooseBatchLimit(
+          latency,
+          measured.map(({ size }) => size)
+        )
   return { latency, maxBatch, sizes: paddedSizes(batchSizes, measured, maxBatch), measured }
 }
 
 /** Whether larger sizes can't be of use, or would take too long. */
-function isEnough (measured: Measured[], { sizes, leftMs }: { sizes: number[], leftMs: number }): boolean {
+function isEnough(measured: Measured[], { sizes, leftMs }: { sizes: number[]; leftMs: number }): boolean {
   const { size, ms } = measured.at(-1) ?? { size: 0, ms: 0 }
   // Of three sizes one that was disturbed would still bend the line.
   if (measured.length > 3 && 2 * chooseBatchLimit(fitLatency(measured), sizes) <= size) return true
@@ -70,21 +79,24 @@ function isEnough (measured: Measured[], { sizes, leftMs }: { sizes: number[], l
   return 4 * ms > leftMs
 }
 
-async function measureAgain (measured: Measured[], run: (size: number) => Promise<number>): Promise<Measured[]> {
+async function measureAgain(measured: Measured[], run: (size: number) => Promise<number>): Promise<Measured[]> {
   const again: Measured[] = []
   for (const { size, ms } of measured) again.push({ size, ms: Math.min(ms, await run(size)) })
   return again
 }
 
 /** A model exported for one size takes as long for one image as for all. */
-function flat (measured: Measured[]): Latency {
+function flat(measured: Measured[]): Latency {
   return { aMs: measured[0]?.ms ?? 0, bMs: 0 }
 }
 
-function paddedSizes (batchSizes: BatchSizes, measured: Measured[], maxBatch: number): number[] {
+function paddedSizes(batchSizes: BatchSizes, measured: Measured[], maxBatch: number): number[] {
   switch (batchSizes.kind) {
-    case 'any': return []
-    case 'compiled': return measured.map(({ size }) => size).filter(size => size <= maxBatch)
-    case 'fixed': return [batchSizes.size]
+    case 'any':
+      return []
+    case 'compiled':
+      return measured.map(({ size }) => size).filter(size => size <= maxBatch)
+    case 'fixed':
+      return [batchSizes.size]
   }
 }

@@ -17,7 +17,7 @@ export interface WorkerOptions {
 }
 
 /** Loads and warms the models, and only then joins their groups. Rejects if a model or Redis can't be had. */
-export async function startWorker ({ config, log, pid, wrap = {} }: WorkerOptions) {
+export async function startWorker({ config, log, pid, wrap = {} }: WorkerOptions) {
   const name = `${hostname()}-${config.WORKER_SLOT}`
   const onWedged = (what: string): void => {
     log.fatal({ event: 'wedged', what }, 'Ending this process: it hangs')
@@ -37,12 +37,14 @@ export async function startWorker ({ config, log, pid, wrap = {} }: WorkerOption
 
   const turns = createTurns()
   // One after the other: an engine that is measured beside another one looks slower than it is.
-  const warm = await inTurn(parts, part => warmLane({ ...part, name, pid, config, commands, clock, turns, log, onWedged, wrapConsumer: wrap.consumer }))
+  const warm = await inTurn(parts, part =>
+    warmLane({ ...part, name, pid, config, commands, clock, turns, log, onWedged, wrapConsumer: wrap.consumer })
+  )
   const lanes = await inTurn(warm, lane => lane.start())
 
   return {
     /** Takes nothing new, finishes what it has begun, and signs out. */
-    async stop (): Promise<void> {
+    async stop(): Promise<void> {
       await Promise.all(lanes.map(lane => lane.stop()))
       stopSyncing()
       for (const connection of connections) connection.destroy()
@@ -51,7 +53,7 @@ export async function startWorker ({ config, log, pid, wrap = {} }: WorkerOption
   }
 }
 
-async function inTurn<T, R> (items: readonly T[], task: (item: T) => Promise<R>): Promise<R[]> {
+async function inTurn<T, R>(items: readonly T[], task: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = []
   for (const item of items) results.push(await task(item))
   return results

@@ -1,12 +1,25 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { batchMs, chooseBatchLimit, fitLatency, imagesPerSecond, runSize, waitingPays, warmUpSizes, type Latency } from '../src/batch.ts'
+import {
+  batchMs,
+  chooseBatchLimit,
+  fitLatency,
+  imagesPerSecond,
+  runSize,
+  waitingPays,
+  warmUpSizes,
+  type Latency
+} from '../src/batch.ts'
 
-const measure = ({ aMs, bMs }: Latency, sizes: number[], noiseMs = 0) => sizes.map((size, i) => ({ size, ms: aMs + bMs * size + (i % 2 === 0 ? noiseMs : -noiseMs) }))
+const measure = ({ aMs, bMs }: Latency, sizes: number[], noiseMs = 0) =>
+  sizes.map((size, i) => ({ size, ms: aMs + bMs * size + (i % 2 === 0 ? noiseMs : -noiseMs) }))
 
-function assertNear (found: Latency, wanted: Latency, within: number): void {
-  assert.ok(Math.abs(found.aMs - wanted.aMs) <= within && Math.abs(found.bMs - wanted.bMs) <= within, `${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`)
+function assertNear(found: Latency, wanted: Latency, within: number): void {
+  assert.ok(
+    Math.abs(found.aMs - wanted.aMs) <= within && Math.abs(found.bMs - wanted.bMs) <= within,
+    `${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`
+  )
 }
 
 test('warm-up doubles the batch size up to the largest, which it always includes', () => {
@@ -18,7 +31,12 @@ test('warm-up doubles the batch size up to the largest, which it always includes
 })
 
 test('a line is found exactly', () => {
-  for (const line of [{ aMs: 4, bMs: 0.5 }, { aMs: 0, bMs: 40 }, { aMs: 0, bMs: 1.3 }, { aMs: 12, bMs: 0 }]) {
+  for (const line of [
+    { aMs: 4, bMs: 0.5 },
+    { aMs: 0, bMs: 40 },
+    { aMs: 0, bMs: 1.3 },
+    { aMs: 12, bMs: 0 }
+  ]) {
     assertNear(fitLatency(measure(line, warmUpSizes(32))), line, 1e-9)
   }
 })
@@ -38,10 +56,12 @@ test('one outlier, wherever it is, leaves the line where it was', () => {
 })
 
 test('whatever was measured, neither part is negative', () => {
-  fc.assert(fc.property(fc.array(fc.double({ min: 0.01, max: 1e4, noNaN: true }), { minLength: 1, maxLength: 9 }), times => {
-    const { aMs, bMs } = fitLatency(times.map((ms, i) => ({ size: 2 ** i, ms })))
-    assert.ok(aMs >= 0 && bMs >= 0 && Number.isFinite(aMs + bMs))
-  }))
+  fc.assert(
+    fc.property(fc.array(fc.double({ min: 0.01, max: 1e4, noNaN: true }), { minLength: 1, maxLength: 9 }), times => {
+      const { aMs, bMs } = fitLatency(times.map((ms, i) => ({ size: 2 ** i, ms })))
+      assert.ok(aMs >= 0 && bMs >= 0 && Number.isFinite(aMs + bMs))
+    })
+  )
 })
 
 test('a single measurement is all slope', () => {
@@ -75,13 +95,17 @@ test('where an image takes about a millisecond, batches of up to 20 ms spare hop
 test('the limit is always one of the sizes', () => {
   const sizes = warmUpSizes(20)
   for (const aMs of [0, 1, 10, 100]) {
-    for (const bMs of [0, 0.01, 1, 100]) assert.ok(sizes.includes(chooseBatchLimit({ aMs, bMs }, sizes)), `${aMs} + ${bMs}·n`)
+    for (const bMs of [0, 0.01, 1, 100])
+      assert.ok(sizes.includes(chooseBatchLimit({ aMs, bMs }, sizes)), `${aMs} + ${bMs}·n`)
   }
 })
 
 test('a batch runs at its own size, or padded to the next of those that were compiled', () => {
   assert.equal(runSize([], 5), 5)
-  assert.deepEqual([1, 2, 3, 5, 8].map(count => runSize([1, 2, 4, 8], count)), [1, 2, 4, 8, 8])
+  assert.deepEqual(
+    [1, 2, 3, 5, 8].map(count => runSize([1, 2, 4, 8], count)),
+    [1, 2, 4, 8, 8]
+  )
   assert.equal(runSize([16], 1), 16)
 })
 
@@ -108,9 +132,15 @@ test('waiting pays for some although it would not for all', () => {
 test('waiting pays exactly where the times until all have their answers sum up to less', () => {
   const part = fc.integer({ min: 0, max: 40 })
   const count = fc.integer({ min: 1, max: 32 })
-  fc.assert(fc.property(part, part, count, count, part, (a, b, j, m, r) => {
-    const sooner = (some: number) => j * (a + b * j) + some * (2 * a + b * (j + some)) > (j + some) * (r + a + b * (j + some))
-    const coming = Array.from({ length: m }, () => r)
-    assert.equal(waitingPays({ aMs: a, bMs: b }, j, coming), coming.some((_, i) => sooner(i + 1)))
-  }))
+  fc.assert(
+    fc.property(part, part, count, count, part, (a, b, j, m, r) => {
+      const sooner = (some: number) =>
+        j * (a + b * j) + some * (2 * a + b * (j + some)) > (j + some) * (r + a + b * (j + some))
+      const coming = Array.from({ length: m }, () => r)
+      assert.equal(
+        waitingPays({ aMs: a, bMs: b }, j, coming),
+        coming.some((_, i) => sooner(i + 1))
+      )
+    })
+  )
 })

@@ -10,7 +10,10 @@ test('a waiter goes on at the change that makes its condition hold', async () =>
   const condition = createCondition()
   let room = 0
   let asked = 0
-  const waiting = condition.until(() => { asked++; return room > 1 })
+  const waiting = condition.until(() => {
+    asked++
+    return room > 1
+  })
   room = 1
   condition.changed()
   await Promise.resolve()
@@ -59,7 +62,9 @@ test('a change while nobody waits is forgotten', async () => {
 test('the next change is waited for once, and no longer than was said', async () => {
   const condition = createCondition()
   let went = 0
-  const count = () => { went++ }
+  const count = () => {
+    went++
+  }
   const first = condition.next(60_000).then(count)
   condition.changed()
   condition.changed()

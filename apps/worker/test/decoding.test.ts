@@ -2,9 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createDecoding } from '../src/decoding.ts'
 
-function createTimed () {
+function createTimed() {
   let nowMs = 0
-  return { decoding: createDecoding(() => nowMs), pass: (ms: number) => { nowMs += ms } }
+  return {
+    decoding: createDecoding(() => nowMs),
+    pass: (ms: number) => {
+      nowMs += ms
+    }
+  }
 }
 
 test('an image is likely to be ready when as much time has passed as the ones before took', () => {

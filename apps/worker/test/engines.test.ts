@@ -26,10 +26,15 @@ before(async () => {
   const libvips = await createLibvipsDecoder({ input: everyday.manifest.input, maxPixels: 1e6 })
   assert.ok(libvips !== undefined)
   const decoded = await Promise.all(fixtures.map(({ image, type }) => libvips.decode(image, type)))
-  const noise = Array.from({ length: 30 }, (_, i) => Uint8Array.from({ length: imageValues }, (_, j) => Math.floor(256 * Math.abs(Math.sin(12.9898 * (i + 1) * (j + 1)) * 43_758.5453 % 1))))
+  const noise = Array.from({ length: 30 }, (_, i) =>
+    Uint8Array.from({ length: imageValues }, (_, j) =>
+      Math.floor(256 * Math.abs((Math.sin(12.9898 * (i + 1) * (j + 1)) * 43_758.5453) % 1))
+    )
+  )
   pixels = [...decoded, ...noise]
   const [onnx, tfjs] = await Promise.all([
-    startInference({ model: everyday, choice: 'onnx-cpu', threads }), startInference({ model: everyday, choice: 'tfjs-wasm', threads })
+    startInference({ model: everyday, choice: 'onnx-cpu', threads }),
+    startInference({ model: everyday, choice: 'tfjs-wasm', threads })
   ])
   engines = { 'onnx-cpu': onnx, 'tfjs-wasm': tfjs }
 })
@@ -37,16 +42,17 @@ before(async () => {
 after(() => Promise.all(Object.values(engines).map(engine => engine.close())))
 
 /** The pictures as a batch in the layout of the engine's artifact. */
-function batchOf (pictures: Uint8Array[], { layout }: Pick<Inference, 'layout'>): Float32Array {
+function batchOf(pictures: Uint8Array[], { layout }: Pick<Inference, 'layout'>): Float32Array {
   const writeImage = createImageWriter(everyday.manifest.input, layout)
   const batch = new Float32Array(pictures.length * imageValues)
   for (const [i, picture] of pictures.entries()) writeImage(picture, batch, i)
   return batch
 }
 
-const inferAll = (inference: Inference, pictures: Uint8Array[]) => inference.infer(batchOf(pictures, inference), pictures.length)
+const inferAll = (inference: Inference, pictures: Uint8Array[]) =>
+  inference.infer(batchOf(pictures, inference), pictures.length)
 
-function furthest (a: Float32Array, b: Float32Array): number {
+function furthest(a: Float32Array, b: Float32Array): number {
   assert.equal(a.length, b.length)
   return a.reduce((max, value, i) => Math.max(max, Math.abs(value - (b[i] ?? NaN))), 0)
 }
@@ -76,7 +82,10 @@ for (const choice of ['onnx-cpu', 'tfjs-wasm'] as const) {
     const five = pixels.slice(0, 5)
     const together = await inferAll(inference, five)
     for (const [i, picture] of five.entries()) {
-      const difference = furthest(await inferAll(inference, [picture]), together.subarray(i * classes, (i + 1) * classes))
+      const difference = furthest(
+        await inferAll(inference, [picture]),
+        together.subarray(i * classes, (i + 1) * classes)
+      )
       assert.ok(difference <= 1e-6, `picture ${i} differs by ${difference}`)
     }
   })
@@ -97,12 +106,16 @@ for (const choice of ['onnx-cpu', 'tfjs-wasm'] as const) {
     const inference = engines[choice]
     const alone = await Promise.all(pixels.slice(0, 8).map(picture => inferAll(inference, [picture])))
     const together = await inferAll(inference, pixels.slice(0, 8))
-    for (const [i, scores] of alone.entries()) assert.ok(furthest(scores, together.subarray(i * classes, (i + 1) * classes)) <= 1e-6)
+    for (const [i, scores] of alone.entries())
+      assert.ok(furthest(scores, together.subarray(i * classes, (i + 1) * classes)) <= 1e-6)
   })
 
   test(`${choice} leaves the event loop of its caller free`, async () => {
     const inference = engines[choice]
-    const batch = batchOf(Array.from({ length: 32 }, (_, i) => pixels[i % pixels.length] ?? new Uint8Array(imageValues)), inference)
+    const batch = batchOf(
+      Array.from({ length: 32 }, (_, i) => pixels[i % pixels.length] ?? new Uint8Array(imageValues)),
+      inference
+    )
     let turns = 0
     let running = true
     const count = () => {
@@ -170,8 +183,12 @@ for (const choice of ['tfjs-node-gpu', 'onnx-cuda', 'onnx-webgpu'] as const) {
 test('auto takes the first that runs and says why it took none before', async t => {
   const inference = await start(t, { model: everyday, choice: 'auto', threads })
   const before: EngineName[] = engineNames.slice(0, engineNames.indexOf(inference.name))
-  assert.deepEqual(inference.rejected.map(({ engine }) => engine), before)
-  for (const { engine, reason } of inference.rejected) assert.ok(reason.length > 10 && !reason.includes('\n'), `${engine}: ${reason}`)
+  assert.deepEqual(
+    inference.rejected.map(({ engine }) => engine),
+    before
+  )
+  for (const { engine, reason } of inference.rejected)
+    assert.ok(reason.length > 10 && !reason.includes('\n'), `${engine}: ${reason}`)
 })
 
 test('a library can be pinned, and its best engine is taken', async t => {
@@ -181,14 +198,20 @@ test('a library can be pinned, and its best engine is taken', async t => {
 
 test('an engine whose artifact the model does not have says so', async t => {
   const { models, dir } = copyOfEveryday(t)
-  editManifest(dir, manifest => { manifest.artifacts = manifest.artifacts.filter(({ format }) => format === 'tfjs-layers') })
+  editManifest(dir, manifest => {
+    manifest.artifacts = manifest.artifacts.filter(({ format }) => format === 'tfjs-layers')
+  })
   const model = await openModel(models, 'everyday')
   await assert.rejects(chooseEngine({ model, choice: 'onnx-cpu', threads }), /onnx-cpu: the model has no onnx artifact/)
   assert.match((await start(t, { model, choice: 'auto', threads })).name, /^tfjs-/)
 })
 
 const damages = [
-  { choice: 'onnx-cpu', file: 'model.onnx' }, { choice: 'tfjs-wasm', file: 'model.json' }, { choice: 'tfjs-wasm', file: 'weights.bin' }, { choice: 'auto', file: 'model.onnx' }, { choice: 'auto', file: 'weights.bin' }
+  { choice: 'onnx-cpu', file: 'model.onnx' },
+  { choice: 'tfjs-wasm', file: 'model.json' },
+  { choice: 'tfjs-wasm', file: 'weights.bin' },
+  { choice: 'auto', file: 'model.onnx' },
+  { choice: 'auto', file: 'weights.bin' }
 ] as const
 for (const { choice, file } of damages) {
   test(`ENGINE=${choice} refuses a model whose ${file} has a wrong byte, is cut short or missing, and names the file`, async t => {
@@ -214,7 +237,10 @@ test('what is wrong with a model reaches the caller from the engine’s thread',
 
 test('a shard that the manifest does not list is refused: nobody would have checked it', async t => {
   const { models, dir } = copyOfEveryday(t)
-  editManifest(dir, manifest => { for (const artifact of manifest.artifacts) artifact.files = artifact.files.filter(({ path }) => path !== 'weights.bin') })
+  editManifest(dir, manifest => {
+    for (const artifact of manifest.artifacts)
+      artifact.files = artifact.files.filter(({ path }) => path !== 'weights.bin')
+  })
   flipByte(join(dir, 'weights.bin'))
   const model = await openModel(models, 'everyday')
   await assert.rejects(startInference({ model, choice: 'tfjs-wasm', threads }), /weights\.bin/)
@@ -222,21 +248,48 @@ test('a shard that the manifest does not list is refused: nobody would have chec
 
 test('an artifact that is not among its own files is refused', async t => {
   const { models, dir } = copyOfEveryday(t)
-  editManifest(dir, manifest => { for (const artifact of manifest.artifacts) if (artifact.format === 'onnx') artifact.path = 'labels.txt' })
+  editManifest(dir, manifest => {
+    for (const artifact of manifest.artifacts) if (artifact.format === 'onnx') artifact.path = 'labels.txt'
+  })
   const model = await openModel(models, 'everyday')
   await assert.rejects(chooseEngine({ model, choice: 'onnx-cpu', threads }), /labels\.txt: not among the files/)
 })
 
-for (const [choice, file] of [['onnx-cpu', 'model.onnx'], ['tfjs-wasm', 'model.json']] as const) {
+for (const [choice, file] of [
+  ['onnx-cpu', 'model.onnx'],
+  ['tfjs-wasm', 'model.json']
+] as const) {
   test(`${choice} refuses at load a model whose sizes are not the manifest’s, and says which`, async t => {
     const refusal = async (edit: (manifest: Manifest) => void): Promise<string> => {
       const { models, dir } = copyOfEveryday(t)
       editManifest(dir, edit)
-      writeFileSync(join(dir, 'labels.txt'), everyday.labels.slice(0, JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')).output.classes).join('\n'))
-      return String(await chooseEngine({ model: await openModel(models, 'everyday'), choice, threads }).catch((error: unknown) => error))
+      writeFileSync(
+        join(dir, 'labels.txt'),
+        everyday.labels.slice(0, JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')).output.classes).join('\n')
+      )
+      return String(
+        await chooseEngine({ model: await openModel(models, 'everyday'), choice, threads }).catch(
+          (error: unknown) => error
+        )
+      )
     }
-    assert.match(await refusal(({ input }) => { input.width = 16 }), new RegExp(`${file}: input "\\w+" is \\[N, .*32.*\\]; the manifest says 16 × 32 pixels`))
-    assert.match(await refusal(({ artifacts }) => { for (const artifact of artifacts) artifact.layout = artifact.layout === 'NCHW' ? 'NHWC' : 'NCHW' }), new RegExp(`${file}: input .*: its field "layout" must be N`))
-    assert.match(await refusal(manifest => { manifest.output.classes = 9 }), /9 classes/)
+    assert.match(
+      await refusal(({ input }) => {
+        input.width = 16
+      }),
+      new RegExp(`${file}: input "\\w+" is \\[N, .*32.*\\]; the manifest says 16 × 32 pixels`)
+    )
+    assert.match(
+      await refusal(({ artifacts }) => {
+        for (const artifact of artifacts) artifact.layout = artifact.layout === 'NCHW' ? 'NHWC' : 'NCHW'
+      }),
+      new RegExp(`${file}: input .*: its field "layout" must be N`)
+    )
+    assert.match(
+      await refusal(manifest => {
+        manifest.output.classes = 9
+      }),
+      /9 classes/
+    )
   })
 }

@@ -8,8 +8,19 @@ const toValue = (half: number) => fromFloat16(Uint16Array.of(half))[0]
 
 /** From the tables of IEEE 754. */
 const known: Array<[half: number, value: number]> = [
-  [0x0000, 0], [0x8000, -0], [0x3c00, 1], [0xc000, -2], [0x3555, 0.333251953125], [0x7bff, 65_504], [0xfbff, -65_504],
-  [0x0001, 2 ** -24], [0x8001, -(2 ** -24)], [0x03ff, 1023 * 2 ** -24], [0x0400, 2 ** -14], [0x7c00, Infinity], [0xfc00, -Infinity]
+  [0x0000, 0],
+  [0x8000, -0],
+  [0x3c00, 1],
+  [0xc000, -2],
+  [0x3555, 0.333251953125],
+  [0x7bff, 65_504],
+  [0xfbff, -65_504],
+  [0x0001, 2 ** -24],
+  [0x8001, -(2 ** -24)],
+  [0x03ff, 1023 * 2 ** -24],
+  [0x0400, 2 ** -14],
+  [0x7c00, Infinity],
+  [0xfc00, -Infinity]
 ]
 
 test('known halves are what IEEE 754 says, both ways', () => {
@@ -36,7 +47,11 @@ test('what lies between two halves becomes the nearer, and in the middle the eve
     const even = half % 2 === 0 ? half : half + 1
     // The gap is at least 2⁻²⁴ and a tenth of it is far more than float32 rounds.
     const little = (above - below) / 10
-    assert.deepEqual([toBits(middle - little), toBits(middle), toBits(middle + little)], [half, even, half + 1], `between ${below} and ${above}`)
+    assert.deepEqual(
+      [toBits(middle - little), toBits(middle), toBits(middle + little)],
+      [half, even, half + 1],
+      `between ${below} and ${above}`
+    )
   }
 })
 
@@ -50,8 +65,10 @@ test('what is too large becomes infinite, from the middle between the largest ha
 })
 
 test('no number moves by more than half the distance to its neighbours', () => {
-  fc.assert(fc.property(fc.float({ min: -65_504, max: 65_504, noNaN: true }), value => {
-    const back = toValue(toBits(value) ?? NaN) ?? NaN
-    assert.ok(Math.abs(back - value) <= Math.max(2 ** -25, Math.abs(value) * 2 ** -11))
-  }))
+  fc.assert(
+    fc.property(fc.float({ min: -65_504, max: 65_504, noNaN: true }), value => {
+      const back = toValue(toBits(value) ?? NaN) ?? NaN
+      assert.ok(Math.abs(back - value) <= Math.max(2 ** -25, Math.abs(value) * 2 ** -11))
+    })
+  )
 })

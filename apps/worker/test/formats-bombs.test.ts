@@ -6,7 +6,7 @@ import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts
 import { decodersOf, draw, pngChunk } from './support/pictures.ts'
 
 /** Bombs whose pixels are few: what is large is around them. Those that lie about their size are in formats.test.ts. */
-async function assertModest (what: string, work: () => Promise<void>): Promise<void> {
+async function assertModest(what: string, work: () => Promise<void>): Promise<void> {
   const before = process.memoryUsage().rss
   await work()
   const mb = Math.round((process.memoryUsage().rss - before) / 1e6)
@@ -16,8 +16,15 @@ async function assertModest (what: string, work: () => Promise<void>): Promise<v
 test('compressed text of 300 MB in a PNG is not unpacked', async () => {
   const png = await draw(inFields(fields)).png().toBuffer()
   const text = deflateSync(Buffer.alloc(300_000_000))
-  for (const [type, head] of [['zTXt', 'k\0\0'], ['iTXt', 'k\0\x01\0\0\0']] as const) {
-    const image = Buffer.concat([png.subarray(0, 33), pngChunk(type, Buffer.concat([Buffer.from(head, 'latin1'), text])), png.subarray(33)])
+  for (const [type, head] of [
+    ['zTXt', 'k\0\0'],
+    ['iTXt', 'k\0\x01\0\0\0']
+  ] as const) {
+    const image = Buffer.concat([
+      png.subarray(0, 33),
+      pngChunk(type, Buffer.concat([Buffer.from(head, 'latin1'), text])),
+      png.subarray(33)
+    ])
     assert.ok(image.length < 400_000)
     await assertModest(type, () => assertFields({ image, type: 'png', what: type }))
   }
@@ -26,14 +33,22 @@ test('compressed text of 300 MB in a PNG is not unpacked', async () => {
 test('of a film of a hundred thousand frames only the first is decoded', async () => {
   const gif = await draw(inFields(fields)).gif().toBuffer()
   const frame = Buffer.from('2c0000000001000100000202440100', 'hex')
-  const image = Buffer.concat([gif.subarray(0, -1), Buffer.concat(Array.from({ length: 100_000 }, () => frame)), Buffer.from([0x3b])])
+  const image = Buffer.concat([
+    gif.subarray(0, -1),
+    Buffer.concat(Array.from({ length: 100_000 }, () => frame)),
+    Buffer.from([0x3b])
+  ])
   await assertModest('GIF', () => assertFields({ image, type: 'gif', within: 6 }))
 })
 
 test('a JPEG of thousands of scans, each of which goes over all pixels, is refused after a hundred', async () => {
   const jpeg = await draw(inFields(fields)).jpeg({ progressive: true }).toBuffer()
   const last = jpeg.lastIndexOf(Buffer.from([0xff, 0xda]))
-  const image = Buffer.concat([jpeg.subarray(0, -2), ...Array.from({ length: 3_000 }, () => jpeg.subarray(last, -2)), jpeg.subarray(-2)])
+  const image = Buffer.concat([
+    jpeg.subarray(0, -2),
+    ...Array.from({ length: 3_000 }, () => jpeg.subarray(last, -2)),
+    jpeg.subarray(-2)
+  ])
   const [libvips] = await decodersOf(fieldsInput)
   await assert.rejects(libvips?.decode(image, 'jpeg') ?? Promise.resolve(), { code: 'UNDECODABLE_IMAGE' })
 })
@@ -41,7 +56,13 @@ test('a JPEG of thousands of scans, each of which goes over all pixels, is refus
 test('a BMP without its pixels is refused', () => {
   const head = Buffer.alloc(54)
   head.write('BM')
-  for (const [at, value] of [[10, 54], [14, 40], [18, 5_000], [22, 5_000]] as const) head.writeUInt32LE(value, at)
+  for (const [at, value] of [
+    [10, 54],
+    [14, 40],
+    [18, 5_000],
+    [22, 5_000]
+  ] as const)
+    head.writeUInt32LE(value, at)
   head.writeUInt16LE(24, 28)
   assert.throws(() => decodeBmp(head), RangeError)
 })

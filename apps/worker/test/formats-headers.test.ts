@@ -10,7 +10,15 @@ const jpegOf = (rows = inFields(fields)) => draw(rows).jpeg({ quality: 100, chro
 const pngOf = (rows = inFields(fields)) => draw(rows).png().toBuffer()
 
 /** The fields as they are stored so that each orientation shows them upright. */
-const stored = { 2: [1, 0, 3, 2], 3: [3, 2, 1, 0], 4: [2, 3, 0, 1], 5: [0, 2, 1, 3], 6: [1, 3, 0, 2], 7: [3, 1, 2, 0], 8: [2, 0, 3, 1] }
+const stored = {
+  2: [1, 0, 3, 2],
+  3: [3, 2, 1, 0],
+  4: [2, 3, 0, 1],
+  5: [0, 2, 1, 3],
+  6: [1, 3, 0, 2],
+  7: [3, 1, 2, 0],
+  8: [2, 0, 3, 1]
+}
 const storedFields = (order: number[]): Colour[] => order.map(i => fields[i] ?? [0, 0, 0])
 
 /** The fields, coded by libjpeg-turbo's `cjpeg -arithmetic`, which sharp does not offer. */
@@ -24,7 +32,12 @@ test('orientation is honoured in PNG and WebP', async () => {
     const png = await picture().png().toBuffer()
     assert.equal((await sharp(png).metadata()).orientation, Number(orientation))
     await assertFields({ image: png, type: 'png', what: `PNG with orientation ${orientation}` })
-    await assertFields({ image: await picture().webp({ lossless: true }).toBuffer(), type: 'webp', what: `WebP with orientation ${orientation}`, decoders: ['libvips'] })
+    await assertFields({
+      image: await picture().webp({ lossless: true }).toBuffer(),
+      type: 'webp',
+      what: `WebP with orientation ${orientation}`,
+      decoders: ['libvips']
+    })
   }
 })
 
@@ -56,7 +69,8 @@ test('a JPEG of a kind that nobody reads is named', async t => {
   for (const [marker, precision, message] of kinds) {
     const image = withFrame(await jpegOf(), marker, precision)
     await assert.rejects(decoder.decode(image, 'jpeg'), { code: 'UNDECODABLE_IMAGE', message })
-    for (const each of await decodersOf(fieldsInput)) await assert.rejects(each.decode(image, 'jpeg'), { code: 'UNDECODABLE_IMAGE', message }, each.name)
+    for (const each of await decodersOf(fieldsInput))
+      await assert.rejects(each.decode(image, 'jpeg'), { code: 'UNDECODABLE_IMAGE', message }, each.name)
   }
 })
 
@@ -64,30 +78,62 @@ test('an arithmetic-coded JPEG is read by libvips and refused by name where that
   const image = Buffer.from(arithmetic, 'base64')
   await assertFields({ image, type: 'jpeg', within: 4, decoders: ['libvips'] })
   const [, jimp] = await decodersOf(fieldsInput)
-  await assert.rejects(jimp?.decode(image, 'jpeg') ?? Promise.resolve(), { code: 'UNDECODABLE_IMAGE', message: 'This JPEG is arithmetic-coded, which is not supported' })
+  await assert.rejects(jimp?.decode(image, 'jpeg') ?? Promise.resolve(), {
+    code: 'UNDECODABLE_IMAGE',
+    message: 'This JPEG is arithmetic-coded, which is not supported'
+  })
 })
 
 test('broken metadata loses no picture', async () => {
   const jpeg = await jpegOf()
-  const inJpeg = (marker: number, content: string) => Buffer.concat([jpeg.subarray(0, 2), Buffer.from([0xff, marker, 0, content.length + 2]), Buffer.from(content, 'latin1'), jpeg.subarray(2)])
-  const broken = { 'EXIF of nothing': inJpeg(0xe1, 'Exif\0\0'), 'EXIF of zeros': inJpeg(0xe1, `Exif\0\0II*\0${'\xff'.repeat(40)}`), 'an ICC segment cut short': inJpeg(0xe2, 'ICC_PROFILE\0'), 'an Adobe segment of nothing': inJpeg(0xee, 'Adobe'), 'a comment': inJpeg(0xfe, 'hello') }
+  const inJpeg = (marker: number, content: string) =>
+    Buffer.concat([
+      jpeg.subarray(0, 2),
+      Buffer.from([0xff, marker, 0, content.length + 2]),
+      Buffer.from(content, 'latin1'),
+      jpeg.subarray(2)
+    ])
+  const broken = {
+    'EXIF of nothing': inJpeg(0xe1, 'Exif\0\0'),
+    'EXIF of zeros': inJpeg(0xe1, `Exif\0\0II*\0${'\xff'.repeat(40)}`),
+    'an ICC segment cut short': inJpeg(0xe2, 'ICC_PROFILE\0'),
+    'an Adobe segment of nothing': inJpeg(0xee, 'Adobe'),
+    'a comment': inJpeg(0xfe, 'hello')
+  }
   for (const [what, image] of Object.entries(broken)) await assertFields({ image, type: 'jpeg', what })
   const png = await pngOf()
-  await assertFields({ image: Buffer.concat([png.subarray(0, 33), pngChunk('eXIf', Buffer.from('II*\0')), pngChunk('iCCP', Buffer.from('x')), png.subarray(33)]), type: 'png' })
+  await assertFields({
+    image: Buffer.concat([
+      png.subarray(0, 33),
+      pngChunk('eXIf', Buffer.from('II*\0')),
+      pngChunk('iCCP', Buffer.from('x')),
+      png.subarray(33)
+    ]),
+    type: 'png'
+  })
 })
 
 test('work that uses up its budget is given up, and work that only waits is not', async () => {
   const spinning = withinBudget(async signal => {
-    while (!signal.aborted) await new Promise<void>(resolve => { setImmediate(resolve) })
+    while (!signal.aborted)
+      await new Promise<void>(resolve => {
+        setImmediate(resolve)
+      })
     return 'stopped'
   }, 200)
-  await assert.rejects(spinning, { code: 'UNDECODABLE_IMAGE', message: 'The image takes longer to decode than the 0.2 s that are allowed' })
+  await assert.rejects(spinning, {
+    code: 'UNDECODABLE_IMAGE',
+    message: 'The image takes longer to decode than the 0.2 s that are allowed'
+  })
   assert.equal(await withinBudget(() => Promise.resolve('in time'), 200), 'in time')
-  await assert.rejects(withinBudget(() => Promise.reject(new Error('broken')), 200), { message: 'broken' })
+  await assert.rejects(
+    withinBudget(() => Promise.reject(new Error('broken')), 200),
+    { message: 'broken' }
+  )
 })
 
 /** The JPEG with another frame marker and other bits a channel. */
-function withFrame (jpeg: Buffer, marker: number, precision: number): Buffer {
+function withFrame(jpeg: Buffer, marker: number, precision: number): Buffer {
   const copy = Buffer.from(jpeg)
   const at = copy.indexOf(Buffer.from([0xff, 0xc0]))
   copy[at + 1] = marker
@@ -96,11 +142,18 @@ function withFrame (jpeg: Buffer, marker: number, precision: number): Buffer {
 }
 
 /** The PNG as the first of two frames; of the second there is nothing but its control chunk. */
-function animated (png: Buffer): Buffer {
+function animated(png: Buffer): Buffer {
   const [control, frame] = [Buffer.alloc(8), Buffer.alloc(26)]
   control.writeUInt32BE(2, 0)
   frame.writeUInt32BE(32, 4)
   frame.writeUInt32BE(32, 8)
   const end = png.length - 12
-  return Buffer.concat([png.subarray(0, 33), pngChunk('acTL', control), pngChunk('fcTL', frame), png.subarray(33, end), pngChunk('fcTL', Buffer.concat([Buffer.from([0, 0, 0, 1]), frame.subarray(4)])), png.subarray(end)])
+  return Buffer.concat([
+    png.subarray(0, 33),
+    pngChunk('acTL', control),
+    pngChunk('fcTL', frame),
+    png.subarray(33, end),
+    pngChunk('fcTL', Buffer.concat([Buffer.from([0, 0, 0, 1]), frame.subarray(4)])),
+    png.subarray(end)
+  ])
 }

@@ -7,14 +7,25 @@ import { deflateSync } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
 import type { ImageType } from '@streamsight/protocol'
 import { isSrgb, readProfile } from '../src/pixels/profile.ts'
-import { assets, decodersOf, draw, grid, inputOf, meanDifference, pictures, pngChunk, without, type Colour } from './support/pictures.ts'
+import {
+  assets,
+  decodersOf,
+  draw,
+  grid,
+  inputOf,
+  meanDifference,
+  pictures,
+  pngChunk,
+  without,
+  type Colour
+} from './support/pictures.ts'
 import { greyProfile, greyTableProfile, rgbProfile } from './support/profiles.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'profiles-'))
 after(() => rmSync(folder, { recursive: true }))
 
 /** A profile as a file: the form in which sharp takes it, and converts a picture's colours to it. */
-function save (name: string, profile: Buffer): string {
+function save(name: string, profile: Buffer): string {
   const file = join(folder, `${name}.icc`)
   writeFileSync(file, profile)
   return file
@@ -29,18 +40,39 @@ const profiles: Record<string, string> = {
 
 const greyProfiles = { 'a power': save('grey', greyProfile(1.8)), 'a table': save('table', greyTableProfile(1.8)) }
 
-const colours: Colour[] = [[200, 60, 40], [60, 160, 80], [50, 70, 180], [128, 128, 128]]
+const colours: Colour[] = [
+  [200, 60, 40],
+  [60, 160, 80],
+  [50, 70, 180],
+  [128, 128, 128]
+]
 const input = inputOf({ width: 2, kernel: 'nearest' })
-const inFields = (fields: Colour[]) => draw(grid(32, 32, (x, y) => fields[(y < 16 ? 0 : 2) + (x < 16 ? 0 : 1)] ?? [0, 0, 0]))
+const inFields = (fields: Colour[]) =>
+  draw(grid(32, 32, (x, y) => fields[(y < 16 ? 0 : 2) + (x < 16 ? 0 : 1)] ?? [0, 0, 0]))
 
-async function assertColours ({ image, type, wanted = colours, what, within = 3 }: { image: Buffer, type: ImageType, wanted?: Colour[], what: string, within?: number }): Promise<void> {
+async function assertColours({
+  image,
+  type,
+  wanted = colours,
+  what,
+  within = 3
+}: {
+  image: Buffer
+  type: ImageType
+  wanted?: Colour[]
+  what: string
+  within?: number
+}): Promise<void> {
   for (const decoder of await decodersOf(input)) {
     const rgb = await decoder.decode(image, type)
-    assert.ok(rgb.every((value, i) => Math.abs(value - (wanted.flat()[i] ?? NaN)) <= within), `${what} through ${decoder.name}: ${rgb.join()} instead of ${wanted.flat().join()}`)
+    assert.ok(
+      rgb.every((value, i) => Math.abs(value - (wanted.flat()[i] ?? NaN)) <= within),
+      `${what} through ${decoder.name}: ${rgb.join()} instead of ${wanted.flat().join()}`
+    )
   }
 }
 
-const formats: Array<{ type: ImageType, encode: (picture: Sharp) => Sharp }> = [
+const formats: Array<{ type: ImageType; encode: (picture: Sharp) => Sharp }> = [
   { type: 'jpeg', encode: picture => picture.jpeg({ quality: 100, chromaSubsampling: '4:4:4' }) },
   { type: 'png', encode: picture => picture.png() },
   { type: 'tiff', encode: picture => picture.tiff({ compression: 'lzw' }) }
@@ -60,9 +92,15 @@ for (const [name, profile] of Object.entries(profiles)) {
 test('WebP and AVIF in Display P3 become sRGB', async () => {
   const [libvips] = await decodersOf(input)
   const picture = () => inFields(colours).withIccProfile('p3')
-  for (const [type, image] of [['webp', await picture().webp({ lossless: true }).toBuffer()], ['avif', await picture().avif({ quality: 95, chromaSubsampling: '4:4:4' }).toBuffer()]] as const) {
-    const rgb = await libvips?.decode(image, type) ?? new Uint8Array()
-    assert.ok(colours.flat().every((value, i) => Math.abs((value ?? NaN) - (rgb[i] ?? NaN)) <= 4), `${type}: ${rgb.join()}`)
+  for (const [type, image] of [
+    ['webp', await picture().webp({ lossless: true }).toBuffer()],
+    ['avif', await picture().avif({ quality: 95, chromaSubsampling: '4:4:4' }).toBuffer()]
+  ] as const) {
+    const rgb = (await libvips?.decode(image, type)) ?? new Uint8Array()
+    assert.ok(
+      colours.flat().every((value, i) => Math.abs((value ?? NaN) - (rgb[i] ?? NaN)) <= 4),
+      `${type}: ${rgb.join()}`
+    )
   }
 })
 
@@ -71,8 +109,25 @@ test('16 bits a channel of Display P3 become 8 of sRGB, on white where transpare
   const image = await deep(inFields(colours))
   assert.equal((await sharp(image).metadata()).depth, 'ushort')
   await assertColours({ image, type: 'png', what: '16 bits' })
-  const clear = await deep(inFields([[200, 60, 40, 255], [60, 160, 80, 0], [50, 70, 180, 255], [0, 0, 0, 0]]))
-  await assertColours({ image: clear, type: 'png', wanted: [[200, 60, 40], [255, 255, 255], [50, 70, 180], [255, 255, 255]], what: '16 bits with alpha' })
+  const clear = await deep(
+    inFields([
+      [200, 60, 40, 255],
+      [60, 160, 80, 0],
+      [50, 70, 180, 255],
+      [0, 0, 0, 0]
+    ])
+  )
+  await assertColours({
+    image: clear,
+    type: 'png',
+    wanted: [
+      [200, 60, 40],
+      [255, 255, 255],
+      [50, 70, 180],
+      [255, 255, 255]
+    ],
+    what: '16 bits with alpha'
+  })
 })
 
 test('grey of another gamma becomes sRGB’s', async () => {
@@ -82,8 +137,14 @@ test('grey of another gamma becomes sRGB’s', async () => {
     const value = 255 * (light <= 0.0031308 ? 12.92 * light : 1.055 * light ** (1 / 2.4) - 0.055)
     return [value, value, value]
   })
-  const plain = await inFields([10, 100, 180, 250].map(grey => [grey, grey, grey])).toColourspace('b-w').png().toBuffer()
-  for (const [kind, profile] of [['a power', greyProfile(1.8)], ['a table', greyTableProfile(1.8)]] as const) {
+  const plain = await inFields([10, 100, 180, 250].map(grey => [grey, grey, grey]))
+    .toColourspace('b-w')
+    .png()
+    .toBuffer()
+  for (const [kind, profile] of [
+    ['a power', greyProfile(1.8)],
+    ['a table', greyTableProfile(1.8)]
+  ] as const) {
     await assertColours({ image: withPngProfile(plain, profile), type: 'png', wanted, what: kind })
   }
 })
@@ -100,7 +161,13 @@ test('grey in a profile comes back from JPEG and TIFF', async () => {
 })
 
 test('a CMYK JPEG with the profile that is assumed where there is none shows the same colours', async () => {
-  const cmyk = () => inFields([[190, 110, 100], [110, 150, 110], [100, 110, 150], [220, 210, 160]]).toColourspace('cmyk')
+  const cmyk = () =>
+    inFields([
+      [190, 110, 100],
+      [110, 150, 110],
+      [100, 110, 150],
+      [220, 210, 160]
+    ]).toColourspace('cmyk')
   const plain = await cmyk().jpeg({ quality: 100 }).toBuffer()
   const { icc = Buffer.alloc(0) } = await sharp(await cmyk().withIccProfile('cmyk').jpeg().toBuffer()).metadata()
   // Too large for one segment.
@@ -108,7 +175,12 @@ test('a CMYK JPEG with the profile that is assumed where there is none shows the
   const image = withJpegProfile(plain, icc)
   assert.deepEqual((await sharp(image).metadata()).icc, icc)
   const [libvips] = await decodersOf(input)
-  assert.ok(meanDifference(await libvips?.decode(image, 'jpeg') ?? new Uint8Array(), await libvips?.decode(plain, 'jpeg') ?? new Uint8Array()) <= 1)
+  assert.ok(
+    meanDifference(
+      (await libvips?.decode(image, 'jpeg')) ?? new Uint8Array(),
+      (await libvips?.decode(plain, 'jpeg')) ?? new Uint8Array()
+    ) <= 1
+  )
 })
 
 test('a broken profile loses no picture', async t => {
@@ -117,11 +189,15 @@ test('a broken profile loses no picture', async t => {
     'of no bytes': Buffer.alloc(0),
     'of zeros': Buffer.alloc(600),
     'cut short': whole.subarray(0, 200),
-    'with tags outside of it': altered(whole, profile => { for (let at = 136; at < 240; at += 12) profile.writeUInt32BE(0xfffffff0, at) }),
+    'with tags outside of it': altered(whole, profile => {
+      for (let at = 136; at < 240; at += 12) profile.writeUInt32BE(0xfffffff0, at)
+    }),
     'with four billion tags': altered(whole, profile => profile.writeUInt32BE(0xffffffff, 128)),
     'for CMYK': altered(whole, profile => profile.write('CMYK', 16, 'latin1')),
     'for grey': greyProfile(1.8),
-    'with a curve of four billion points': altered(whole, profile => profile.writeUInt32BE(0xffffffff, profile.indexOf('curv') + 8))
+    'with a curve of four billion points': altered(whole, profile =>
+      profile.writeUInt32BE(0xffffffff, profile.indexOf('curv') + 8)
+    )
   }
   const png = await inFields(colours).png().toBuffer()
   const jpeg = await inFields(colours).jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer()
@@ -138,43 +214,61 @@ test('a compressed profile of gigabytes is not unpacked', async () => {
   assert.ok(bomb.length < 500_000)
   const before = process.memoryUsage().rss
   await assertColours({ image: bomb, type: 'png', what: 'a bomb' })
-  assert.ok(process.memoryUsage().rss - before < 100e6, `${Math.round((process.memoryUsage().rss - before) / 1e6)} MB were allocated`)
+  assert.ok(
+    process.memoryUsage().rss - before < 100e6,
+    `${Math.round((process.memoryUsage().rss - before) / 1e6)} MB were allocated`
+  )
 })
 
 test('sRGB is known by what its profile does, and costs nothing then', async () => {
-  const known = (icc: Buffer) => { const profile = readProfile(icc); return profile !== undefined && isSrgb(profile) }
+  const known = (icc: Buffer) => {
+    const profile = readProfile(icc)
+    return profile !== undefined && isSrgb(profile)
+  }
   assert.equal(known(rgbProfile('sRGB')), true)
-  assert.equal(known(await sharp(await inFields(colours).withIccProfile('srgb').png().toBuffer()).metadata().then(({ icc }) => icc ?? Buffer.alloc(0))), true)
-  for (const other of [rgbProfile('Adobe RGB'), rgbProfile('ProPhoto'), greyProfile(2.2)]) assert.equal(known(other), false)
+  assert.equal(
+    known(
+      await sharp(await inFields(colours).withIccProfile('srgb').png().toBuffer())
+        .metadata()
+        .then(({ icc }) => icc ?? Buffer.alloc(0))
+    ),
+    true
+  )
+  for (const other of [rgbProfile('Adobe RGB'), rgbProfile('ProPhoto'), greyProfile(2.2)])
+    assert.equal(known(other), false)
 })
 
 test('both decoders agree on photos in other colour spaces', { skip: without('photos') }, async () => {
-  const photos = pictures(join(assets, 'photos')).filter(({ type }) => type === 'jpeg').slice(0, 8)
+  const photos = pictures(join(assets, 'photos'))
+    .filter(({ type }) => type === 'jpeg')
+    .slice(0, 8)
   const decoders = await decodersOf(inputOf({ width: 224 }))
   for (const [name, profile] of Object.entries(profiles)) {
     for (const { file, image } of photos.slice(0, 4)) {
       const converted = await sharp(image).resize(400, 300).withIccProfile(profile).jpeg({ quality: 95 }).toBuffer()
-      const [fast = new Uint8Array(), portable = new Uint8Array()] = await Promise.all(decoders.map(decoder => decoder.decode(converted, 'jpeg')))
+      const [fast = new Uint8Array(), portable = new Uint8Array()] = await Promise.all(
+        decoders.map(decoder => decoder.decode(converted, 'jpeg'))
+      )
       const difference = meanDifference(fast, portable)
       assert.ok(difference <= 2, `${file} in ${name} differs by ${difference.toFixed(2)}`)
     }
   }
 })
 
-function altered (profile: Buffer, change: (copy: Buffer) => void): Buffer {
+function altered(profile: Buffer, change: (copy: Buffer) => void): Buffer {
   const copy = Buffer.from(profile)
   change(copy)
   return copy
 }
 
 /** Puts a profile behind the PNG's first chunk, whatever it is. */
-function withPngProfile (png: Buffer, profile: Buffer): Buffer {
+function withPngProfile(png: Buffer, profile: Buffer): Buffer {
   const chunk = pngChunk('iCCP', Buffer.concat([Buffer.from('test\0\0', 'latin1'), deflateSync(profile)]))
   return Buffer.concat([png.subarray(0, 33), chunk, png.subarray(33)])
 }
 
 /** A segment has room for 65,535 bytes, so that a large profile takes several. */
-function withJpegProfile (jpeg: Buffer, profile: Buffer): Buffer {
+function withJpegProfile(jpeg: Buffer, profile: Buffer): Buffer {
   const partBytes = 65_000
   const count = Math.max(1, Math.ceil(profile.length / partBytes))
   const segments = Array.from({ length: count }, (_, i) => {

@@ -5,12 +5,15 @@ import { createImageWriter } from '../src/tensor.ts'
 import { inputOf } from './support/pictures.ts'
 
 /** Pictures of one pixel, in a batch of at most three; memory that came back holds sevens. */
-function start () {
+function start() {
   const asked: number[] = []
   const forming = createForming<{ rgb: Uint8Array }>({
     capacity: 3,
     imageValues: 3,
-    allocate: floats => { asked.push(floats); return new Float32Array(floats).fill(7) },
+    allocate: floats => {
+      asked.push(floats)
+      return new Float32Array(floats).fill(7)
+    },
     writeImage: createImageWriter(inputOf({ width: 1, scale: 1 }), 'NCHW')
   })
   return { forming, asked }
@@ -22,7 +25,10 @@ test('each image is written into its place as it comes, into room for all', () =
   const { forming, asked } = start()
   forming.add(pictureOf(10))
   forming.add(pictureOf(20))
-  assert.deepEqual(forming.jobs.map(({ rgb }) => rgb[0]), [10, 20])
+  assert.deepEqual(
+    forming.jobs.map(({ rgb }) => rgb[0]),
+    [10, 20]
+  )
   const { jobs, input } = forming.take()
   assert.equal(jobs.length, 2)
   assert.deepEqual(Array.from(input), [10, 11, 12, 20, 21, 22, 7, 7, 7])

@@ -20,10 +20,17 @@ const kernels = {
   lanczos3: { red: [38, 202], green: [202, 38] }
 } as const
 
-const picture = (rows: number) => draw(grid(4, rows, x => [80 * x, 240 - 80 * x, 60])).png().toBuffer()
+const picture = (rows: number) =>
+  draw(grid(4, rows, x => [80 * x, 240 - 80 * x, 60]))
+    .png()
+    .toBuffer()
 
 /** `fill` squeezes 4 × 8 pixels into 2 × 2; `cover` scales them to 2 × 4 and keeps the middle. The columns are the same. */
-const fits: Array<Pick<Input, 'fit'> & { rows: number }> = [{ fit: 'fill', rows: 8 }, { fit: 'cover', rows: 8 }, { fit: 'cover', rows: 4 }]
+const fits: Array<Pick<Input, 'fit'> & { rows: number }> = [
+  { fit: 'fill', rows: 8 },
+  { fit: 'cover', rows: 8 },
+  { fit: 'cover', rows: 4 }
+]
 
 const numbers = { scale: 0.5, mean: [10, 20, 30], std: [2, 4, 5] } satisfies Partial<Input>
 
@@ -35,21 +42,37 @@ for (const [kernel, { red, green }] of Object.entries(kernels)) {
         const input = inputOf({ width: 2, fit, kernel: kernel as Input['kernel'], channels, ...numbers })
         const planes = channels === 'RGB' ? [red, green, [60, 60]] : [[60, 60], green, red]
         // (value/2 − mean)/std of its plane.
-        const normalized = planes.map((values, plane) => values.map(value => (value / 2 - (numbers.mean[plane] ?? 0)) / (numbers.std[plane] ?? 1)))
+        const normalized = planes.map((values, plane) =>
+          values.map(value => (value / 2 - (numbers.mean[plane] ?? 0)) / (numbers.std[plane] ?? 1))
+        )
         const [first = [], second = [], third = []] = normalized
         const row = [0, 1].flatMap(x => [first[x], second[x], third[x]])
         const wanted = { NHWC: [...row, ...row], NCHW: normalized.flatMap(values => [...values, ...values]) }
-        for (const layout of ['NHWC', 'NCHW'] as const) await assertTensor({ image, input, layout, wanted: wanted[layout] })
+        for (const layout of ['NHWC', 'NCHW'] as const)
+          await assertTensor({ image, input, layout, wanted: wanted[layout] })
       }
     })
   }
 }
 
-async function assertTensor ({ image, input, layout, wanted }: { image: Buffer, input: Input, layout: 'NHWC' | 'NCHW', wanted: Array<number | undefined> }): Promise<void> {
+async function assertTensor({
+  image,
+  input,
+  layout,
+  wanted
+}: {
+  image: Buffer
+  input: Input
+  layout: 'NHWC' | 'NCHW'
+  wanted: Array<number | undefined>
+}): Promise<void> {
   for (const decoder of await decodersOf(input)) {
     const tensor = new Float32Array(12)
     createImageWriter(input, layout)(await decoder.decode(image, 'png'), tensor, 0)
     // libvips computes in fixed point: a value may be 1 off, which is ½ before it is divided by std, at least 2.
-    assert.ok(tensor.every((value, i) => Math.abs(value - (wanted[i] ?? NaN)) <= 0.25 + 1e-6), `${decoder.name} ${layout} ${input.channels}: ${Array.from(tensor).join()} instead of ${wanted.join()}`)
+    assert.ok(
+      tensor.every((value, i) => Math.abs(value - (wanted[i] ?? NaN)) <= 0.25 + 1e-6),
+      `${decoder.name} ${layout} ${input.channels}: ${Array.from(tensor).join()} instead of ${wanted.join()}`
+    )
   }
 }

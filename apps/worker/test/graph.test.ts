@@ -6,19 +6,37 @@ import { inputOf } from './support/pictures.ts'
 
 const files = [{ path: 'model.onnx', bytes: 1, sha256: '0'.repeat(64) }]
 
-function check (graph: Partial<Graph>, layout: Artifact['layout'] = 'NCHW') {
+function check(graph: Partial<Graph>, layout: Artifact['layout'] = 'NCHW') {
   const artifact: Artifact = { format: 'onnx', path: 'model.onnx', layout, files }
   const manifest: Manifest = {
-    name: 'm', version: '1', license: '', source: '', input: { ...inputOf({ width: 32 }), height: 24 }, output: { activation: 'softmax', classes: 10 }, labels: 'labels.txt', artifacts: [artifact]
+    name: 'm',
+    version: '1',
+    license: '',
+    source: '',
+    input: { ...inputOf({ width: 32 }), height: 24 },
+    output: { activation: 'softmax', classes: 10 },
+    labels: 'labels.txt',
+    artifacts: [artifact]
   }
-  return checkGraph({ inputs: [images()], outputs: [scores()], ...graph }, { artifact, manifest, inputTypes: ['float32', 'uint8'], outputTypes: ['float32'] })
+  return checkGraph(
+    { inputs: [images()], outputs: [scores()], ...graph },
+    { artifact, manifest, inputTypes: ['float32', 'uint8'], outputTypes: ['float32'] }
+  )
 }
 
-const images = (dims: Declared['dims'] = [undefined, 3, 24, 32], type = 'float32'): Declared => ({ name: 'pixels', type, dims })
-const scores = (dims: Declared['dims'] = [undefined, 10], type = 'float32'): Declared => ({ name: 'scores', type, dims })
+const images = (dims: Declared['dims'] = [undefined, 3, 24, 32], type = 'float32'): Declared => ({
+  name: 'pixels',
+  type,
+  dims
+})
+const scores = (dims: Declared['dims'] = [undefined, 10], type = 'float32'): Declared => ({
+  name: 'scores',
+  type,
+  dims
+})
 
 /** The message of the ModelError. */
-function refusal (graph: Partial<Graph>, layout: Artifact['layout'] = 'NCHW'): string {
+function refusal(graph: Partial<Graph>, layout: Artifact['layout'] = 'NCHW'): string {
   try {
     check(graph, layout)
   } catch (error) {
@@ -31,8 +49,14 @@ function refusal (graph: Partial<Graph>, layout: Artifact['layout'] = 'NCHW'): s
 test('a graph of the manifest’s sizes is taken, in either layout and with what it leaves open', () => {
   assert.equal(check({}).fixedBatch, undefined)
   assert.equal(check({ inputs: [images([undefined, 24, 32, 3])] }, 'NHWC').input.name, 'pixels')
-  check({ inputs: [images([undefined, undefined, undefined, undefined], 'uint8')], outputs: [scores([undefined, undefined])] })
-  check({ inputs: [{ name: 'pixels', type: 'float32', dims: undefined }], outputs: [{ name: 'scores', type: 'float32', dims: undefined }] })
+  check({
+    inputs: [images([undefined, undefined, undefined, undefined], 'uint8')],
+    outputs: [scores([undefined, undefined])]
+  })
+  check({
+    inputs: [{ name: 'pixels', type: 'float32', dims: undefined }],
+    outputs: [{ name: 'scores', type: 'float32', dims: undefined }]
+  })
 })
 
 test('a fixed batch size is told', () => {
@@ -46,26 +70,41 @@ test('scores with ones behind, or without a batch dimension, are scores', () => 
 })
 
 test('a wrong number of classes is refused with the file and both numbers', () => {
-  assert.equal(refusal({ outputs: [scores([undefined, 1_000])] }), 'model.onnx: output "scores" is [N, 1000], 1000 scores an image; the manifest says 10 classes (field "output.classes")')
+  assert.equal(
+    refusal({ outputs: [scores([undefined, 1_000])] }),
+    'model.onnx: output "scores" is [N, 1000], 1000 scores an image; the manifest says 10 classes (field "output.classes")'
+  )
   assert.match(refusal({ outputs: [scores([undefined, 10, 7, 7])] }), /490 scores an image; the manifest says 10/)
   assert.match(refusal({ inputs: [images([2, 3, 24, 32])], outputs: [scores([10])] }), / 5 scores an image/)
 })
 
 test('a wrong input size is refused with both', () => {
-  assert.equal(refusal({ inputs: [images([undefined, 3, 224, 224])] }), 'model.onnx: input "pixels" is [N, 3, 224, 224]; the manifest says 32 × 24 pixels in NCHW, [N, 3, 24, 32]')
+  assert.equal(
+    refusal({ inputs: [images([undefined, 3, 224, 224])] }),
+    'model.onnx: input "pixels" is [N, 3, 224, 224]; the manifest says 32 × 24 pixels in NCHW, [N, 3, 24, 32]'
+  )
   assert.match(refusal({ inputs: [images([undefined, 1, 24, 32])] }), /is \[N, 1, 24, 32\]/)
   assert.match(refusal({ inputs: [images([undefined, 2_304])] }), /is \[N, 2304\]/)
   assert.match(refusal({ inputs: [images([undefined, 3, 32, 24])] }), /is \[N, 3, 32, 24\]/, 'width and height changed')
 })
 
 test('a wrong layout is refused with the field to change', () => {
-  assert.match(refusal({}, 'NHWC'), /is \[N, 3, 24, 32\]; the manifest says 32 × 24 pixels in NHWC, \[N, 24, 32, 3\]: its field "layout" must be NCHW$/)
+  assert.match(
+    refusal({}, 'NHWC'),
+    /is \[N, 3, 24, 32\]; the manifest says 32 × 24 pixels in NHWC, \[N, 24, 32, 3\]: its field "layout" must be NCHW$/
+  )
 })
 
 test('several inputs or outputs, none, and types that nobody can feed are refused', () => {
-  assert.match(refusal({ inputs: [images(), { ...images(), name: 'phase' }] }), /^model\.onnx: inputs are 2 \(pixels, phase\)/)
+  assert.match(
+    refusal({ inputs: [images(), { ...images(), name: 'phase' }] }),
+    /^model\.onnx: inputs are 2 \(pixels, phase\)/
+  )
   assert.match(refusal({ outputs: [] }), /^model\.onnx: outputs are 0/)
   assert.match(refusal({ outputs: [scores(), scores()] }), /^model\.onnx: outputs are 2/)
-  assert.match(refusal({ inputs: [images(undefined, 'string')] }), /input "pixels" is string, which is not supported: export the model with float32 or uint8/)
+  assert.match(
+    refusal({ inputs: [images(undefined, 'string')] }),
+    /input "pixels" is string, which is not supported: export the model with float32 or uint8/
+  )
   assert.match(refusal({ outputs: [scores(undefined, 'int64')] }), /output "scores" is int64/)
 })

@@ -12,7 +12,7 @@ import { inputOf } from './support/pictures.ts'
 
 const images = (count: number, first = 0.5) => new Float32Array(count * imageValues).fill(0.25).fill(first, 0, 1)
 
-async function write (t: TestContext): Promise<{ model: Model, dir: string }> {
+async function write(t: TestContext): Promise<{ model: Model; dir: string }> {
   const dir = temporaryModels(t)
   const model = await writeModel(dir, {
     name: 'small',
@@ -26,7 +26,7 @@ async function write (t: TestContext): Promise<{ model: Model, dir: string }> {
 }
 
 /** An engine whose thread ends at the deadly image. */
-async function startMortal (t: TestContext): Promise<Inference & { starts: () => number }> {
+async function startMortal(t: TestContext): Promise<Inference & { starts: () => number }> {
   const { model, dir } = await write(t)
   const { script, starts } = createMortalThread(dir, imageValues)
   const inference = await startInference({ model, choice: 'onnx-cpu', threads: 1 }, { script })
@@ -34,7 +34,7 @@ async function startMortal (t: TestContext): Promise<Inference & { starts: () =>
   return { ...inference, starts }
 }
 
-async function assertWorks (inference: Inference): Promise<void> {
+async function assertWorks(inference: Inference): Promise<void> {
   const scores = await inference.infer(images(1), 1)
   for (const [i, wanted] of classify(images(1)).entries()) assert.ok(Math.abs((scores[i] ?? NaN) - wanted) < 1e-6)
 }
@@ -63,7 +63,10 @@ test('batches that come while a new thread starts share it', async t => {
 test('what waits in a thread that ends fails too, and nothing hangs', async t => {
   const inference = await startMortal(t)
   const outcomes = await Promise.allSettled([inference.infer(images(1, deadly), 1), inference.infer(images(1), 1)])
-  assert.deepEqual(outcomes.map(({ status }) => status), ['rejected', 'rejected'])
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['rejected', 'rejected']
+  )
 })
 
 test('an engine closed while its new thread starts leaves none behind', async t => {
@@ -77,9 +80,15 @@ test('an engine closed while its new thread starts leaves none behind', async t 
 test('a thread that ends before it is ready says so', async t => {
   const { model, dir } = await write(t)
   const script = join(dir, 'end.mjs')
-  for (const [text, reason] of [['process.exit(3)', /thread ended with code 3/], ['throw new Error("no memory")', /thread failed: Error: no memory/]] as const) {
+  for (const [text, reason] of [
+    ['process.exit(3)', /thread ended with code 3/],
+    ['throw new Error("no memory")', /thread failed: Error: no memory/]
+  ] as const) {
     writeFileSync(script, text)
-    await assert.rejects(startInference({ model, choice: 'onnx-cpu', threads: 1 }, { script: pathToFileURL(script) }), reason)
+    await assert.rejects(
+      startInference({ model, choice: 'onnx-cpu', threads: 1 }, { script: pathToFileURL(script) }),
+      reason
+    )
   }
 })
 
@@ -96,5 +105,9 @@ test('the memory of a batch comes back from the engine and is used again, also f
   const twice = inference.allocate(imageValues).fill(0.25)
   await inference.infer(twice, 1)
   await inference.infer(twice, 1)
-  assert.notEqual(inference.allocate(imageValues).buffer, inference.allocate(imageValues).buffer, 'what was sent twice is not given out twice')
+  assert.notEqual(
+    inference.allocate(imageValues).buffer,
+    inference.allocate(imageValues).buffer,
+    'what was sent twice is not given out twice'
+  )
 })

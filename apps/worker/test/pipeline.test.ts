@@ -20,17 +20,20 @@ const side = 4
 const imageValues = 3 * side * side
 
 let redis: Awaited<ReturnType<typeof startRedis>>
-before(async () => { redis = await startRedis() })
+before(async () => {
+  redis = await startRedis()
+})
 after(() => redis.stop())
 
 /** A model that says which share of a picture's light is red, green and blue. To a black one it says 0 ÷ 0. */
-function shareOfColours (): Uint8Array {
+function shareOfColours(): Uint8Array {
   const graph = createOnnxGraph()
   const means = graph.node('Flatten', [graph.node('GlobalAveragePool', ['pixels'])])
   const axes = graph.weight('int64', [1], BigInt64Array.of(1n))
   graph.node('Div', [means, graph.node('ReduceSum', [means, axes], { keepdims: 1 })], {}, 'shares')
   return graph.toBytes({
-    inputs: [{ name: 'pixels', type: 'float32', dims: ['N', 3, side, side] }], outputs: [{ name: 'shares', type: 'float32', dims: ['N', 3] }]
+    inputs: [{ name: 'pixels', type: 'float32', dims: ['N', 3, side, side] }],
+    outputs: [{ name: 'shares', type: 'float32', dims: ['N', 3] }]
   })
 }
 
@@ -40,10 +43,13 @@ const curves = {
   gpu: { latency: { aMs: 1_000, bMs: 0 }, maxBatch: 8, sizes: [2, 4, 8], measured: [] }
 } satisfies Record<string, WarmUp>
 
-interface Options { warm?: WarmUp, maxDelayMs?: number }
+interface Options {
+  warm?: WarmUp
+  maxDelayMs?: number
+}
 
 /** A pipeline on a real engine, decoder and Redis, with a door before the decoder and a view of the batches. */
-async function open (t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Options = {}) {
+async function open(t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Options = {}) {
   const dir = temporaryModels(t)
   const model = await writeModel(dir, {
     name: 'shares',
@@ -66,12 +72,30 @@ async function open (t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Opti
   const outcomes = new Map<string, Outcome>()
   const sizes: number[] = []
   const closed = new Map<string, Promise<void>>()
-  const consumer: Consumer = { ...worker, finish: async (delivery, outcome, ...rest) => { outcomes.set(outcome.id, outcome); return await worker.finish(delivery, outcome, ...rest) } }
-  const inference: Inference = { ...engine, infer: async (input, size) => { sizes.push(size); return await engine.infer(input, size) } }
+  const consumer: Consumer = {
+    ...worker,
+    finish: async (delivery, outcome, ...rest) => {
+      outcomes.set(outcome.id, outcome)
+      return await worker.finish(delivery, outcome, ...rest)
+    }
+  }
+  const inference: Inference = {
+    ...engine,
+    infer: async (input, size) => {
+      sizes.push(size)
+      return await engine.infer(input, size)
+    }
+  }
   const pipeline = createPipeline({
     name: 'w',
     model,
-    decoder: { ...libvips, decode: async (image, type) => { await closed.get(image.toString('base64')); return await libvips.decode(image, type) } },
+    decoder: {
+      ...libvips,
+      decode: async (image, type) => {
+        await closed.get(image.toString('base64'))
+        return await libvips.decode(image, type)
+      }
+    },
     inference,
     writeImage: createImageWriter(model.manifest.input, 'NCHW'),
     warm,
@@ -80,7 +104,9 @@ async function open (t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Opti
     consumer,
     clock,
     log: createLogger({ name: 'test', level: 'silent', pretty: false }),
-    onWedged: what => { throw new Error(what) }
+    onWedged: what => {
+      throw new Error(what)
+    }
   })
 
   return {
@@ -88,7 +114,7 @@ async function open (t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Opti
     starts: thread.starts,
 
     /** Gives the pipeline pictures of these colours at once. Resolves to their outcomes. */
-    async run (...colours: Colour[]): Promise<Outcome[]> {
+    async run(...colours: Colour[]): Promise<Outcome[]> {
       return await finished(await Promise.all(colours.map(colour => take(colour))))
     },
 
@@ -96,30 +122,37 @@ async function open (t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Opti
     finished,
 
     /** Keeps pictures of this colour from being decoded until the returned function is called. */
-    async hold (colour: Colour): Promise<() => void> {
+    async hold(colour: Colour): Promise<() => void> {
       let release = () => {}
-      closed.set((await picture(colour)).toString('base64'), new Promise(resolve => { release = resolve }))
+      closed.set(
+        (await picture(colour)).toString('base64'),
+        new Promise(resolve => {
+          release = resolve
+        })
+      )
       return () => release()
     }
   }
 
-  async function take (colour: Colour): Promise<string> {
+  async function take(colour: Colour): Promise<string> {
     const { id } = await lab.enqueue({ image: await picture(colour), contentType: 'png' })
     pipeline.take(await readOne(consumer))
     return id
   }
 
-  async function finished (ids: string[]): Promise<Outcome[]> {
+  async function finished(ids: string[]): Promise<Outcome[]> {
     await until('the jobs are finished', () => ids.every(id => outcomes.has(id)))
     return ids.flatMap(id => outcomes.get(id) ?? [])
   }
 }
 
-async function picture (colour: Colour): Promise<Buffer> {
-  return await draw(grid(side, side, () => colour)).png().toBuffer()
+async function picture(colour: Colour): Promise<Buffer> {
+  return await draw(grid(side, side, () => colour))
+    .png()
+    .toBuffer()
 }
 
-function labelOf (outcome: Outcome | undefined): string | undefined {
+function labelOf(outcome: Outcome | undefined): string | undefined {
   return outcome?.status === 'ok' ? outcome.predictions[0]?.label : outcome?.code
 }
 
@@ -154,7 +187,11 @@ test('a picture that ends the engine’s thread fails alone; its neighbours are 
 test('pictures each of which ends the engine’s thread all fail, and each is tried twice at most', async t => {
   const pipeline = await open(t, { warm: curves.gpu, maxDelayMs: 1_000 })
   await pipeline.run(red)
-  assert.deepEqual((await pipeline.run(deadly, deadly, deadly)).map(labelOf), ['INFERENCE_FAILED', 'INFERENCE_FAILED', 'INFERENCE_FAILED'])
+  assert.deepEqual((await pipeline.run(deadly, deadly, deadly)).map(labelOf), [
+    'INFERENCE_FAILED',
+    'INFERENCE_FAILED',
+    'INFERENCE_FAILED'
+  ])
   assert.deepEqual((await pipeline.run(blue)).map(labelOf), ['blue'])
   assert.ok(pipeline.starts() <= 1 + 2 * 3, `${pipeline.starts()} starts`)
 })
@@ -167,7 +204,10 @@ test('where waiting pays, a batch waits for a picture that is being decoded, and
   for (const open of release) open()
   const outcomes = await pipeline.finished(ids)
   assert.deepEqual(outcomes.map(labelOf), ['red', 'green', 'blue'])
-  assert.deepEqual(outcomes.map(outcome => outcome.status === 'ok' ? outcome.batchSize : 0), [3, 3, 3])
+  assert.deepEqual(
+    outcomes.map(outcome => (outcome.status === 'ok' ? outcome.batchSize : 0)),
+    [3, 3, 3]
+  )
   assert.deepEqual(pipeline.sizes, [2, 4])
 })
 

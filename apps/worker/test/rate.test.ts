@@ -3,13 +3,13 @@ import { test } from 'node:test'
 import { createRate } from '../src/rate.ts'
 
 /** A worker whose engine is fitted to do 100 images a second, in batches of 10 that take 100 ms. */
-function createTimedRate () {
+function createTimedRate() {
   let nowMs = 0
   const rate = createRate({ latency: { aMs: 0, bMs: 10 }, maxBatch: 10 }, () => nowMs)
   return {
     rate,
     /** An interval in which `images` finished. */
-    interval (ms: number, images: number, { waited = true } = {}): number {
+    interval(ms: number, images: number, { waited = true } = {}): number {
       for (let i = 0; i < images; i++) rate.finished()
       if (waited) rate.waited()
       nowMs += ms

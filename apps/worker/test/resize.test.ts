@@ -10,32 +10,53 @@ import { decodersOf, draw, grid, inputOf, type Colour } from './support/pictures
 const grey = (value: number): Colour => [value, value, value]
 
 /** Checks the red of every output pixel, from both decoders; libvips computes in fixed point, hence the 1. */
-async function assertRed ({ rows, input, red }: { rows: Colour[][], input: Input, red: number[] }): Promise<void> {
+async function assertRed({ rows, input, red }: { rows: Colour[][]; input: Input; red: number[] }): Promise<void> {
   const image = await draw(rows).png().toBuffer()
   const decoders = await decodersOf(input)
   for (const decoder of decoders) {
     const rgb = await decoder.decode(image, 'png')
     assert.equal(rgb.length, input.width * input.height * 3, decoder.name)
     const found = Array.from(rgb).filter((_, i) => i % 3 === 0)
-    assert.ok(found.every((value, i) => Math.abs(value - (red[i] ?? NaN)) <= 1), `${decoder.name}: ${found.join()} instead of ${red.join()}`)
+    assert.ok(
+      found.every((value, i) => Math.abs(value - (red[i] ?? NaN)) <= 1),
+      `${decoder.name}: ${found.join()} instead of ${red.join()}`
+    )
   }
 }
 
 test('a picture of the model’s size passes through unchanged, channel by channel', async () => {
-  const rows: Colour[][] = [[[250, 0, 10], [0, 240, 20]], [[30, 40, 230], [7, 8, 9]]]
+  const rows: Colour[][] = [
+    [
+      [250, 0, 10],
+      [0, 240, 20]
+    ],
+    [
+      [30, 40, 230],
+      [7, 8, 9]
+    ]
+  ]
   const image = await draw(rows).png().toBuffer()
   const decoders = await decodersOf(inputOf({ width: 2 }))
-  for (const decoder of decoders) assert.deepEqual(Array.from(await decoder.decode(image, 'png')), rows.flat(2), decoder.name)
+  for (const decoder of decoders)
+    assert.deepEqual(Array.from(await decoder.decode(image, 'png')), rows.flat(2), decoder.name)
 })
 
 test('nearest takes the pixel in the middle of what it stands for', async () => {
   // 4 → 2: the middles of the output pixels fall on 1 and 3.
-  await assertRed({ rows: grid(4, 4, (x, y) => grey(x + 10 * y)), input: inputOf({ width: 2, fit: 'fill', kernel: 'nearest' }), red: [11, 13, 31, 33] })
+  await assertRed({
+    rows: grid(4, 4, (x, y) => grey(x + 10 * y)),
+    input: inputOf({ width: 2, fit: 'fill', kernel: 'nearest' }),
+    red: [11, 13, 31, 33]
+  })
 })
 
 test('nearest takes the first of a box where it shrinks by 4 and more, as libvips does', async () => {
   // 8 → 2: boxes of 2, of whose first pixels 0, 2, 4, 6 the second and the last are the middles.
-  await assertRed({ rows: grid(8, 8, (x, y) => grey(x + 10 * y)), input: inputOf({ width: 2, fit: 'fill', kernel: 'nearest' }), red: [22, 26, 62, 66] })
+  await assertRed({
+    rows: grid(8, 8, (x, y) => grey(x + 10 * y)),
+    input: inputOf({ width: 2, fit: 'fill', kernel: 'nearest' }),
+    red: [22, 26, 62, 66]
+  })
 })
 
 test('nearest repeats pixels when it enlarges', async () => {
@@ -49,11 +70,19 @@ test('nearest repeats pixels when it enlarges', async () => {
 test('linear weighs by distance over twice the pixels when it halves', async () => {
   // Weights 1/8, 3/8, 3/8, 1/8 around the middle; beyond the edge the outermost pixel repeats:
   // (0·4 + 80·3 + 160·1) / 8 = 50 and (80·1 + 160·3 + 240·4) / 8 = 190.
-  await assertRed({ rows: grid(4, 4, x => grey(80 * x)), input: inputOf({ width: 2, fit: 'fill', kernel: 'linear' }), red: [50, 190, 50, 190] })
+  await assertRed({
+    rows: grid(4, 4, x => grey(80 * x)),
+    input: inputOf({ width: 2, fit: 'fill', kernel: 'linear' }),
+    red: [50, 190, 50, 190]
+  })
 })
 
 test('linear halves rows as it halves columns', async () => {
-  await assertRed({ rows: grid(4, 4, (_, y) => grey(80 * y)), input: inputOf({ width: 2, fit: 'fill', kernel: 'linear' }), red: [50, 50, 190, 190] })
+  await assertRed({
+    rows: grid(4, 4, (_, y) => grey(80 * y)),
+    input: inputOf({ width: 2, fit: 'fill', kernel: 'linear' }),
+    red: [50, 50, 190, 190]
+  })
 })
 
 test('cubic halves with the Catmull-Rom weights, which overshoot at an edge', async () => {
@@ -69,69 +98,122 @@ test('cubic halves with the Catmull-Rom weights, which overshoot at an edge', as
 test('enlarging interpolates between pixels, half a pixel off as libvips does', async () => {
   // 2 → 4: the positions 0, ½, 1, 3⁄2 are pixels’ edges, so half a pixel less in pixels: −½, 0, ½, 1.
   await assertRed({
-    rows: grid(2, 2, x => grey(100 * x)), input: inputOf({ width: 4, fit: 'fill', kernel: 'linear' }), red: Array.from({ length: 4 }, () => [0, 0, 50, 100]).flat()
+    rows: grid(2, 2, x => grey(100 * x)),
+    input: inputOf({ width: 4, fit: 'fill', kernel: 'linear' }),
+    red: Array.from({ length: 4 }, () => [0, 0, 50, 100]).flat()
   })
 })
 
 test('fill stretches the whole picture, whatever its shape', async () => {
   // 8 × 2 → 2 × 2: columns shrink by 4 (boxes of 2), rows not at all.
-  await assertRed({ rows: grid(8, 2, (x, y) => grey(10 * x + y)), input: inputOf({ width: 2, fit: 'fill', kernel: 'nearest' }), red: [20, 60, 21, 61] })
+  await assertRed({
+    rows: grid(8, 2, (x, y) => grey(10 * x + y)),
+    input: inputOf({ width: 2, fit: 'fill', kernel: 'nearest' }),
+    red: [20, 60, 21, 61]
+  })
 })
 
 test('cover keeps the middle of a wide picture', async () => {
-  await assertRed({ rows: grid(6, 2, (x, y) => grey(10 * x + y)), input: inputOf({ width: 2, kernel: 'nearest' }), red: [20, 30, 21, 31] })
+  await assertRed({
+    rows: grid(6, 2, (x, y) => grey(10 * x + y)),
+    input: inputOf({ width: 2, kernel: 'nearest' }),
+    red: [20, 30, 21, 31]
+  })
 })
 
 test('cover keeps the middle of a tall picture', async () => {
-  await assertRed({ rows: grid(2, 6, (x, y) => grey(10 * y + x)), input: inputOf({ width: 2, kernel: 'nearest' }), red: [20, 21, 30, 31] })
+  await assertRed({
+    rows: grid(2, 6, (x, y) => grey(10 * y + x)),
+    input: inputOf({ width: 2, kernel: 'nearest' }),
+    red: [20, 21, 30, 31]
+  })
 })
 
 test('cover cuts an odd pixel off at the far end, as PIL does', async () => {
-  await assertRed({ rows: grid(5, 2, (x, y) => grey(10 * x + y)), input: inputOf({ width: 2, kernel: 'nearest' }), red: [10, 20, 11, 21] })
-  await assertRed({ rows: grid(2, 5, (x, y) => grey(10 * y + x)), input: inputOf({ width: 2, kernel: 'nearest' }), red: [10, 11, 20, 21] })
+  await assertRed({
+    rows: grid(5, 2, (x, y) => grey(10 * x + y)),
+    input: inputOf({ width: 2, kernel: 'nearest' }),
+    red: [10, 20, 11, 21]
+  })
+  await assertRed({
+    rows: grid(2, 5, (x, y) => grey(10 * y + x)),
+    input: inputOf({ width: 2, kernel: 'nearest' }),
+    red: [10, 11, 20, 21]
+  })
 })
 
 test('cover scales the short side to the input first', async () => {
   // 8 × 4 → 4 × 2 (nearest: pixels 1, 3, 5, 7) → the middle 2 × 2.
-  await assertRed({ rows: grid(8, 4, (x, y) => grey(10 * x + y)), input: inputOf({ width: 2, kernel: 'nearest' }), red: [31, 51, 33, 53] })
+  await assertRed({
+    rows: grid(8, 4, (x, y) => grey(10 * x + y)),
+    input: inputOf({ width: 2, kernel: 'nearest' }),
+    red: [31, 51, 33, 53]
+  })
 })
 
 test('cover fills an input that is not square', async () => {
   // 4 × 4 → 4 × 4 → the middle two rows.
   await assertRed({
-    rows: grid(4, 4, (x, y) => grey(10 * x + y)), input: inputOf({ width: 4, height: 2, kernel: 'nearest' }), red: [1, 11, 21, 31, 2, 12, 22, 32]
+    rows: grid(4, 4, (x, y) => grey(10 * x + y)),
+    input: inputOf({ width: 4, height: 2, kernel: 'nearest' }),
+    red: [1, 11, 21, 31, 2, 12, 22, 32]
   })
 })
 
 test('cropFraction scales to more than the input and cuts the rim off', async () => {
-  await assertRed({ rows: grid(4, 4, (x, y) => grey(10 * x + y)), input: inputOf({ width: 2, kernel: 'nearest', cropFraction: 0.5 }), red: [11, 21, 12, 22] })
+  await assertRed({
+    rows: grid(4, 4, (x, y) => grey(10 * x + y)),
+    input: inputOf({ width: 2, kernel: 'nearest', cropFraction: 0.5 }),
+    red: [11, 21, 12, 22]
+  })
 })
 
 test('cropFraction applies to fill as well', async () => {
   // 8 × 4 → 4 × 4 (columns 1, 3, 5, 7) → the middle.
   await assertRed({
-    rows: grid(8, 4, (x, y) => grey(10 * x + y)), input: inputOf({ width: 2, fit: 'fill', kernel: 'nearest', cropFraction: 0.5 }), red: [31, 51, 32, 52]
+    rows: grid(8, 4, (x, y) => grey(10 * x + y)),
+    input: inputOf({ width: 2, fit: 'fill', kernel: 'nearest', cropFraction: 0.5 }),
+    red: [31, 51, 32, 52]
   })
 })
 
 test('cropFraction 0.875 of 7 pixels is a scale to 8', async () => {
   await assertRed({
-    rows: grid(8, 8, x => grey(10 * x)), input: inputOf({ width: 7, kernel: 'nearest', cropFraction: 0.875 }), red: Array.from({ length: 49 }, (_, i) => 10 * (i % 7))
+    rows: grid(8, 8, x => grey(10 * x)),
+    input: inputOf({ width: 7, kernel: 'nearest', cropFraction: 0.875 }),
+    red: Array.from({ length: 49 }, (_, i) => 10 * (i % 7))
   })
 })
 
 test('transparency shows white', async () => {
   // 51 of 255 is a fifth: 200/5 + 255·4/5 = 244.
-  const image = await draw([[[200, 100, 0, 255], [200, 100, 0, 0]], [[200, 100, 0, 51], [0, 0, 0, 102]]]).png().toBuffer()
+  const image = await draw([
+    [
+      [200, 100, 0, 255],
+      [200, 100, 0, 0]
+    ],
+    [
+      [200, 100, 0, 51],
+      [0, 0, 0, 102]
+    ]
+  ])
+    .png()
+    .toBuffer()
   const decoders = await decodersOf(inputOf({ width: 2 }))
   for (const decoder of decoders) {
-    assert.deepEqual(Array.from(await decoder.decode(image, 'png')), [200, 100, 0, 255, 255, 255, 244, 224, 204, 153, 153, 153], decoder.name)
+    assert.deepEqual(
+      Array.from(await decoder.decode(image, 'png')),
+      [200, 100, 0, 255, 255, 255, 244, 224, 204, 153, 153, 153],
+      decoder.name
+    )
   }
 })
 
 test('transparent pixels lend no colour to their neighbours', async () => {
   // Half the columns are red but transparent: the picture is white there before anything is averaged.
-  const image = await draw(grid(8, 8, x => x < 4 ? [255, 0, 0, 0] : [0, 0, 0, 255])).png().toBuffer()
+  const image = await draw(grid(8, 8, x => (x < 4 ? [255, 0, 0, 0] : [0, 0, 0, 255])))
+    .png()
+    .toBuffer()
   const decoders = await decodersOf(inputOf({ width: 2, fit: 'fill', kernel: 'linear' }))
   for (const decoder of decoders) {
     const [red = 0, green = 0, blue = 0] = await decoder.decode(image, 'png')
@@ -141,20 +223,42 @@ test('transparent pixels lend no colour to their neighbours', async () => {
 })
 
 test('one pixel becomes an input full of it', async () => {
-  const image = await draw([[[12, 34, 56]]]).png().toBuffer()
+  const image = await draw([[[12, 34, 56]]])
+    .png()
+    .toBuffer()
   const decoders = await decodersOf(inputOf({ width: 5 }))
   for (const decoder of decoders) {
-    assert.deepEqual(Array.from(await decoder.decode(image, 'png')), Array.from({ length: 25 }, () => [12, 34, 56]).flat(), decoder.name)
+    assert.deepEqual(
+      Array.from(await decoder.decode(image, 'png')),
+      Array.from({ length: 25 }, () => [12, 34, 56]).flat(),
+      decoder.name
+    )
   }
 })
 
 test('the frame of a photo is what PIL’s users make of it', () => {
   const imageNet = inputOf({ width: 224, cropFraction: 0.875 })
   // 500 · 256/375 = 341.3 → 341; (341 − 224)/2 = 58.5 → 58; (256 − 224)/2 = 16
-  assert.deepEqual(frameOf({ width: 500, height: 375 }, imageNet), { scaled: { width: 341, height: 256 }, left: 58, top: 16 })
-  assert.deepEqual(frameOf({ width: 375, height: 500 }, imageNet), { scaled: { width: 256, height: 341 }, left: 16, top: 58 })
-  assert.deepEqual(frameOf({ width: 100, height: 100 }, imageNet), { scaled: { width: 256, height: 256 }, left: 16, top: 16 })
-  assert.deepEqual(frameOf({ width: 500, height: 375 }, inputOf({ width: 224, fit: 'fill' })), { scaled: { width: 224, height: 224 }, left: 0, top: 0 })
+  assert.deepEqual(frameOf({ width: 500, height: 375 }, imageNet), {
+    scaled: { width: 341, height: 256 },
+    left: 58,
+    top: 16
+  })
+  assert.deepEqual(frameOf({ width: 375, height: 500 }, imageNet), {
+    scaled: { width: 256, height: 341 },
+    left: 16,
+    top: 58
+  })
+  assert.deepEqual(frameOf({ width: 100, height: 100 }, imageNet), {
+    scaled: { width: 256, height: 256 },
+    left: 16,
+    top: 16
+  })
+  assert.deepEqual(frameOf({ width: 500, height: 375 }, inputOf({ width: 224, fit: 'fill' })), {
+    scaled: { width: 224, height: 224 },
+    left: 0,
+    top: 0
+  })
 })
 
 test('pictures of every shape fill the input, whatever the kernel', async () => {
@@ -164,11 +268,17 @@ test('pictures of every shape fill the input, whatever the kernel', async () => 
       for (const fit of ['fill', 'cover'] as const) {
         const kernel = (['nearest', 'linear', 'cubic', 'lanczos3'] as const)[(width + height) % 4] ?? 'linear'
         const picture = draw(grid(width, height, () => [50, 100, 150]))
-        for (const [type, image] of [['png', await picture.png().toBuffer()], ['jpeg', await picture.clone().jpeg({ quality: 100 }).toBuffer()]] as const) {
+        for (const [type, image] of [
+          ['png', await picture.png().toBuffer()],
+          ['jpeg', await picture.clone().jpeg({ quality: 100 }).toBuffer()]
+        ] as const) {
           for (const decoder of await decodersOf({ ...input, fit, kernel })) {
             const rgb = await decoder.decode(image, type)
             assert.equal(rgb.length, 12 * 10 * 3)
-            assert.ok(rgb.every((value, i) => Math.abs(value - ([50, 100, 150][i % 3] ?? NaN)) <= 3), `${decoder.name}: ${type} ${width} × ${height} ${fit} ${kernel}: ${rgb.join()}`)
+            assert.ok(
+              rgb.every((value, i) => Math.abs(value - ([50, 100, 150][i % 3] ?? NaN)) <= 3),
+              `${decoder.name}: ${type} ${width} × ${height} ${fit} ${kernel}: ${rgb.join()}`
+            )
           }
         }
       }
@@ -177,7 +287,9 @@ test('pictures of every shape fill the input, whatever the kernel', async () => 
 })
 
 test('a strip a pixel high and a million wide costs no more than it shows', async () => {
-  const image = await sharp({ create: { width: 1_000_000, height: 1, channels: 3, background: '#804020' } }).png().toBuffer()
+  const image = await sharp({ create: { width: 1_000_000, height: 1, channels: 3, background: '#804020' } })
+    .png()
+    .toBuffer()
   for (const decoder of await decodersOf(inputOf({ width: 32 }))) {
     const before = process.memoryUsage().rss
     assert.deepEqual(Array.from((await decoder.decode(image, 'png')).subarray(0, 3)), [0x80, 0x40, 0x20], decoder.name)
@@ -188,8 +300,21 @@ test('a strip a pixel high and a million wide costs no more than it shows', asyn
 
 test('resample computes what libvips computes, for every kernel, fit and shape', async () => {
   // Edges in all directions, where a fraction of a pixel shows.
-  const pattern = (x: number, y: number): Colour => [(x * x + 3 * y) % 256, (x * 7 + y * y) % 256, ((x >> 2) + (y >> 3)) % 2 * 255, 255]
-  for (const [columns, rows] of [[97, 61], [40, 200], [20, 50], [24, 24], [23, 11], [400, 30], [3, 90]] as const) {
+  const pattern = (x: number, y: number): Colour => [
+    (x * x + 3 * y) % 256,
+    (x * 7 + y * y) % 256,
+    (((x >> 2) + (y >> 3)) % 2) * 255,
+    255
+  ]
+  for (const [columns, rows] of [
+    [97, 61],
+    [40, 200],
+    [20, 50],
+    [24, 24],
+    [23, 11],
+    [400, 30],
+    [3, 90]
+  ] as const) {
     const bitmap = grid(columns, rows, pattern)
     const image = await draw(bitmap).png().toBuffer()
     for (const kernel of ['nearest', 'linear', 'cubic', 'lanczos3'] as const) {
@@ -197,7 +322,11 @@ test('resample computes what libvips computes, for every kernel, fit and shape',
         const input = inputOf({ width: 24, height: 20, kernel, fit, cropFraction: 0.9 })
         const libvips = await createLibvipsDecoder({ input, maxPixels: 1e6 })
         const fast = await libvips?.decode(image, 'png')
-        const portable = resample({ rgba: Uint8ClampedArray.from(bitmap.flat(2) as number[]), width: columns, height: rows }, 'png', input)
+        const portable = resample(
+          { rgba: Uint8ClampedArray.from(bitmap.flat(2) as number[]), width: columns, height: rows },
+          'png',
+          input
+        )
         const differences = Array.from(portable, (value, i) => Math.abs(value - (fast?.[i] ?? NaN)))
         const what = `${columns} × ${rows} ${fit} ${kernel}`
         if (kernel === 'nearest') {
@@ -206,7 +335,10 @@ test('resample computes what libvips computes, for every kernel, fit and shape',
           assert.ok(others <= 1 / 24 + 1 / 20, `${what}: ${Math.round(100 * others)} % of the channels differ`)
         } else {
           // libvips rounds positions to 1/64 of a pixel and weights to 1/4096.
-          assert.ok(differences.every(difference => difference <= 16), `${what}: a channel differs by ${Math.max(...differences)}`)
+          assert.ok(
+            differences.every(difference => difference <= 16),
+            `${what}: a channel differs by ${Math.max(...differences)}`
+          )
           const mean = differences.reduce((a, b) => a + b, 0) / differences.length
           assert.ok(mean <= 2, `${what}: channels differ by ${mean} on average`)
         }

@@ -14,13 +14,17 @@ test('probabilities that a quantized model rounded are some', () => {
 
 test('scores that are not numbers, or have no softmax, are a fault', () => {
   for (const activation of ['softmax', 'logits'] as const) {
-    for (const score of [NaN, Infinity]) assert.match(faultOf(Float32Array.of(0.5, score, 0.5), activation) ?? '', /not numbers/)
+    for (const score of [NaN, Infinity])
+      assert.match(faultOf(Float32Array.of(0.5, score, 0.5), activation) ?? '', /not numbers/)
     assert.match(faultOf(Float32Array.of(-Infinity, -Infinity), activation) ?? '', /infinite/)
   }
 })
 
 test('logits called probabilities are a fault that names the field to change', () => {
-  assert.match(faultOf(Float32Array.of(3, -1, 2), 'softmax') ?? '', /sum to 4\.00 .*least is -1\.00.*field "output\.activation".*"logits"/)
+  assert.match(
+    faultOf(Float32Array.of(3, -1, 2), 'softmax') ?? '',
+    /sum to 4\.00 .*least is -1\.00.*field "output\.activation".*"logits"/
+  )
   assert.match(faultOf(Float32Array.of(0.9, 0.9, 0.9), 'softmax') ?? '', /sum to 2\.70/)
   assert.match(faultOf(Float32Array.of(-2, 1.5, 1.5), 'softmax') ?? '', /least is -2\.00/, 'sum to 1 by chance')
 })

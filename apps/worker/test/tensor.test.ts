@@ -42,7 +42,11 @@ test('mean and std are in the order of the planes: Keras’ caffe weights', () =
 
 test('0 and 255 become −1 and 1 with MobileNet’s numbers', () => {
   const tensor = new Float32Array(3)
-  createImageWriter(inputOf({ width: 1, scale: 1 / 127.5, mean: [1, 1, 1] }), 'NHWC')(Uint8Array.of(0, 255, 51), tensor, 0)
+  createImageWriter(inputOf({ width: 1, scale: 1 / 127.5, mean: [1, 1, 1] }), 'NHWC')(
+    Uint8Array.of(0, 255, 51),
+    tensor,
+    0
+  )
   assert.deepEqual(Array.from(tensor), [-1, 1, Math.fround(-0.6)])
 })
 
@@ -53,7 +57,11 @@ test('each image of a batch is written to its own place', () => {
     write(rgb, alone, 0)
     const batch = new Float32Array(18).fill(-7)
     write(rgb, batch, 1)
-    assert.deepEqual(Array.from(batch), [...Array.from({ length: 6 }, () => -7), ...alone, ...Array.from({ length: 6 }, () => -7)], layout)
+    assert.deepEqual(
+      Array.from(batch),
+      [...Array.from({ length: 6 }, () => -7), ...alone, ...Array.from({ length: 6 }, () => -7)],
+      layout
+    )
   }
 })
 

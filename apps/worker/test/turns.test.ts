@@ -3,9 +3,11 @@ import { test } from 'node:test'
 import { createTurns } from '../src/turns.ts'
 
 /** Somebody who has a job in hand until `finish`. */
-function busyNeighbour () {
+function busyNeighbour() {
   let finish = () => {}
-  const idle = new Promise<void>(resolve => { finish = resolve })
+  const idle = new Promise<void>(resolve => {
+    finish = resolve
+  })
   return { untilIdle: () => idle, finish }
 }
 
@@ -19,7 +21,9 @@ test('who is alone waits for what the others have in hand', async () => {
   const other = busyNeighbour()
   for (const neighbour of [idle, other]) turns.join(neighbour)
   let ran = false
-  const turn = turns.alone(idle, async () => { ran = true })
+  const turn = turns.alone(idle, async () => {
+    ran = true
+  })
   await settle()
   assert.equal(ran, false)
   other.finish()
@@ -31,8 +35,18 @@ test('nobody begins anything while one is alone, and everybody goes on afterward
   const turns = createTurns()
   const begun: string[] = []
   const { untilIdle: ended, finish: end } = busyNeighbour()
-  const alone = turns.alone(idle, async () => { begun.push('alone'); await ended() })
-  const shared = [turns.shared(async () => { begun.push('a') }), turns.shared(async () => { begun.push('b') })]
+  const alone = turns.alone(idle, async () => {
+    begun.push('alone')
+    await ended()
+  })
+  const shared = [
+    turns.shared(async () => {
+      begun.push('a')
+    }),
+    turns.shared(async () => {
+      begun.push('b')
+    })
+  ]
   await settle()
   assert.deepEqual(begun, ['alone'])
   end()
@@ -60,8 +74,16 @@ test('what was begun before is seen by who wants to be alone right after', async
   let reading: Promise<void> = Promise.resolve()
   turns.join({ untilIdle: () => reading })
   // Both wait for the first turn to end, and go on in the same turn of the event loop.
-  const shared = turns.shared(() => reading = (async () => { await ended(); order.push('shared') })())
-  const second = turns.alone(idle, async () => { order.push('alone') })
+  const shared = turns.shared(
+    () =>
+      (reading = (async () => {
+        await ended()
+        order.push('shared')
+      })())
+  )
+  const second = turns.alone(idle, async () => {
+    order.push('alone')
+  })
   await first
   await settle()
   end()
@@ -71,6 +93,11 @@ test('what was begun before is seen by who wants to be alone right after', async
 
 test('an error ends a turn like anything else, and reaches who asked for it', async () => {
   const turns = createTurns()
-  await assert.rejects(turns.alone(idle, async () => { throw new Error('Redis is away') }), /Redis is away/)
+  await assert.rejects(
+    turns.alone(idle, async () => {
+      throw new Error('Redis is away')
+    }),
+    /Redis is away/
+  )
   assert.equal(await turns.shared(async () => 1), 1)
 })

@@ -3,32 +3,46 @@ import { test, type TestContext } from 'node:test'
 import type { BatchSizes } from '../src/engine.ts'
 import { warmUp } from '../src/warm-up.ts'
 
-interface Behaviour { aMs: number, bMs: number, firstMs?: number, noiseMs?: (run: number) => number, batchSizes?: BatchSizes }
+interface Behaviour {
+  aMs: number
+  bMs: number
+  firstMs?: number
+  noiseMs?: (run: number) => number
+  batchSizes?: BatchSizes
+}
 
 /** An engine on a clock of its own: its first run of a size takes `firstMs` longer, and every run what disturbs it. */
-function createEngine (t: TestContext, { aMs, bMs, firstMs = 0, noiseMs = () => 0, batchSizes = { kind: 'any' } }: Behaviour) {
+function createEngine(
+  t: TestContext,
+  { aMs, bMs, firstMs = 0, noiseMs = () => 0, batchSizes = { kind: 'any' } }: Behaviour
+) {
   let nowMs = 1_000
-  const runs: Array<{ floats: number, batchSize: number }> = []
+  const runs: Array<{ floats: number; batchSize: number }> = []
   t.mock.method(performance, 'now', () => nowMs)
   return {
     batchSizes,
     runs,
     tookMs: () => nowMs - 1_000,
     allocate: (floats: number) => new Float32Array(floats),
-    async infer (input: Float32Array, batchSize: number): Promise<Float32Array> {
-      nowMs += aMs + bMs * batchSize + noiseMs(runs.length) + (runs.some(run => run.batchSize === batchSize) ? 0 : firstMs)
+    async infer(input: Float32Array, batchSize: number): Promise<Float32Array> {
+      nowMs +=
+        aMs + bMs * batchSize + noiseMs(runs.length) + (runs.some(run => run.batchSize === batchSize) ? 0 : firstMs)
       runs.push({ floats: input.length, batchSize })
       return new Float32Array(batchSize * 10)
     }
   }
 }
 
-const near = (found: number, wanted: number, within = 1e-9) => assert.ok(Math.abs(found - wanted) <= within, `${found} instead of ${wanted}`)
+const near = (found: number, wanted: number, within = 1e-9) =>
+  assert.ok(Math.abs(found - wanted) <= within, `${found} instead of ${wanted}`)
 
 test('every size runs once to be compiled, and then in rounds to be measured, with as many floats as it has images', async t => {
   const engine = createEngine(t, { aMs: 4, bMs: 0.5 })
   await warmUp(engine, { values: 3_072, maxSize: 8 })
-  assert.deepEqual(engine.runs.map(({ batchSize }) => batchSize), [1, 1, 2, 2, 4, 4, 8, 8, ...Array.from({ length: 4 }, () => [1, 2, 4, 8]).flat()])
+  assert.deepEqual(
+    engine.runs.map(({ batchSize }) => batchSize),
+    [1, 1, 2, 2, 4, 4, 8, 8, ...Array.from({ length: 4 }, () => [1, 2, 4, 8]).flat()]
+  )
   assert.ok(engine.runs.every(({ floats, batchSize }) => floats === batchSize * 3_072))
 })
 
@@ -43,8 +57,8 @@ test('what an engine needs for its first run of a size is not counted', async t 
 
 test('a start in which everything is slow, and a size that was disturbed throughout, do not change the curve', async t => {
   const sizes = 6
-  const busyStart = (run: number) => run < 2 * sizes ? 90 : 0
-  const disturbed = (run: number) => run < 2 * sizes ? (run === 5 ? 30 : 0) : (run - 2 * sizes) % sizes === 2 ? 30 : 0
+  const busyStart = (run: number) => (run < 2 * sizes ? 90 : 0)
+  const disturbed = (run: number) => (run < 2 * sizes ? (run === 5 ? 30 : 0) : (run - 2 * sizes) % sizes === 2 ? 30 : 0)
   for (const noiseMs of [busyStart, disturbed]) {
     const { latency } = await warmUp(createEngine(t, { aMs: 4, bMs: 0.5, noiseMs }), { values: 3, maxSize: 32 })
     near(latency.bMs, 0.5, 0.05)
@@ -59,8 +73,14 @@ test('a CPU’s limit is what the curve says', async t => {
 test('an engine that takes any size has none to pad to; one that compiles each has those it ran', async t => {
   const gpu = { aMs: 4, bMs: 0.5 }
   assert.deepEqual((await warmUp(createEngine(t, gpu), { values: 3, maxSize: 20 })).sizes, [])
-  assert.deepEqual((await warmUp(createEngine(t, { ...gpu, batchSizes: { kind: 'compiled' } }), { values: 3, maxSize: 20 })).sizes, [1, 2, 4, 8, 16, 20])
-  const { sizes, maxBatch } = await warmUp(createEngine(t, { aMs: 0, bMs: 4, batchSizes: { kind: 'compiled' } }), { values: 3, maxSize: 64 })
+  assert.deepEqual(
+    (await warmUp(createEngine(t, { ...gpu, batchSizes: { kind: 'compiled' } }), { values: 3, maxSize: 20 })).sizes,
+    [1, 2, 4, 8, 16, 20]
+  )
+  const { sizes, maxBatch } = await warmUp(createEngine(t, { aMs: 0, bMs: 4, batchSizes: { kind: 'compiled' } }), {
+    values: 3,
+    maxSize: 64
+  })
   assert.deepEqual([sizes, maxBatch], [[1, 2, 4, 8], 8], 'none over the limit')
 })
 
@@ -80,7 +100,11 @@ test('sizes that can’t be of use are not run: images of 50 ms each need no mor
 })
 
 test('a slow model is not measured to the last size, and never runs larger batches than were tried', async t => {
-  for (const [aMs, bMs] of [[2_000, 1_000], [500, 250], [1_000, 0]] as const) {
+  for (const [aMs, bMs] of [
+    [2_000, 1_000],
+    [500, 250],
+    [1_000, 0]
+  ] as const) {
     const engine = createEngine(t, { aMs, bMs })
     const { maxBatch, measured } = await warmUp(engine, { values: 3, maxSize: 256 })
     assert.ok(engine.tookMs() <= 10_000, `${engine.tookMs()} ms`)
@@ -89,5 +113,17 @@ test('a slow model is not measured to the last size, and never runs larger batch
 })
 
 test('an engine that fails fails the warm-up', async () => {
-  await assert.rejects(warmUp({ batchSizes: { kind: 'any' }, allocate: floats => new Float32Array(floats), infer: async () => { throw new Error('no memory') } }, { values: 3, maxSize: 4 }), /no memory/)
+  await assert.rejects(
+    warmUp(
+      {
+        batchSizes: { kind: 'any' },
+        allocate: floats => new Float32Array(floats),
+        infer: async () => {
+          throw new Error('no memory')
+        }
+      },
+      { values: 3, maxSize: 4 }
+    ),
+    /no memory/
+  )
 })

@@ -3,9 +3,21 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { watched } from '../src/watched.ts'
 
-function watch (ms: number, work: Promise<string>) {
+function watch(ms: number, work: Promise<string>) {
   const wedged: string[] = []
-  return { wedged, outcome: watched({ what: 'loading', ms, onWedged: what => { wedged.push(what) } }, work) }
+  return {
+    wedged,
+    outcome: watched(
+      {
+        what: 'loading',
+        ms,
+        onWedged: what => {
+          wedged.push(what)
+        }
+      },
+      work
+    )
+  }
 }
 
 test('work that ends in time is nobody’s concern, whether it succeeds or fails', async () => {
@@ -18,7 +30,10 @@ test('work that ends in time is nobody’s concern, whether it succeeds or fails
 })
 
 test('work that takes longer is reported once, with its name', async () => {
-  const { wedged, outcome } = watch(5, sleep(60).then(() => 'late'))
+  const { wedged, outcome } = watch(
+    5,
+    sleep(60).then(() => 'late')
+  )
   assert.equal(await outcome, 'late')
   assert.deepEqual(wedged, ['loading took longer than 5 ms'])
 })

@@ -5,7 +5,10 @@ import { DownloadError } from './network.ts'
 import { discardPart, partPath, receivedBytes, transfer, type Remote, type TransferOptions } from './transfer.ts'
 
 /** A file to download, and how to know that it is the right one. */
-export interface Download extends Remote { algorithm: DigestAlgorithm, digest: string }
+export interface Download extends Remote {
+  algorithm: DigestAlgorithm
+  digest: string
+}
 
 export interface Retry {
   /** Failures in a row without progress before it is given up. */
@@ -28,9 +31,9 @@ const progressBytes = 65_536
  * Downloads a file to `path`, which exists only once it is complete and its digest is right. What is received before lies beside
  * it and is gone on with, in this call or a later one. Throws a DownloadError, or the signal's reason.
  */
-export async function download (file: Download, path: string, options: DownloadOptions): Promise<void> {
-  if (await sizeOf(path) === file.bytes) return
-  const resumed = await receivedBytes(path) > 0
+export async function download(file: Download, path: string, options: DownloadOptions): Promise<void> {
+  if ((await sizeOf(path)) === file.bytes) return
+  const resumed = (await receivedBytes(path)) > 0
   await transferAll(file, path, options)
   const fault = await digestFault(file, path)
   if (fault !== undefined) {
@@ -46,11 +49,11 @@ export async function download (file: Download, path: string, options: DownloadO
 }
 
 /** Bytes of a file that are here already, of a complete one or of a part. */
-export async function bytesHere (path: string): Promise<number> {
-  return await sizeOf(path) ?? await receivedBytes(path)
+export async function bytesHere(path: string): Promise<number> {
+  return (await sizeOf(path)) ?? (await receivedBytes(path))
 }
 
-async function transferAll (file: Remote, path: string, options: DownloadOptions): Promise<void> {
+async function transferAll(file: Remote, path: string, options: DownloadOptions): Promise<void> {
   const { attempts, firstPauseMs } = options.retry ?? defaultRetry
   let best = await receivedBytes(path)
   for (let failures = 0; ;) {
@@ -62,7 +65,10 @@ async function transferAll (file: Remote, path: string, options: DownloadOptions
       const received = await receivedBytes(path)
       failures = received >= best + progressBytes ? 0 : failures + 1
       best = Math.max(best, received)
-      if (failures >= attempts) throw new DownloadError(`${error.message}; given up after ${attempts} attempts, what is here is kept`, { cause: error })
+      if (failures >= attempts)
+        throw new DownloadError(`${error.message}; given up after ${attempts} attempts, what is here is kept`, {
+          cause: error
+        })
       const pauseMs = Math.min(error.retryAfterMs ?? firstPauseMs * 2 ** failures, longestPauseMs)
       options.onRetry?.(error.message, pauseMs)
       await sleep(pauseMs, undefined, options.signal ? { signal: options.signal } : {})
@@ -70,11 +76,16 @@ async function transferAll (file: Remote, path: string, options: DownloadOptions
   }
 }
 
-async function digestFault ({ url, algorithm, digest }: Download, path: string): Promise<string | undefined> {
+async function digestFault({ url, algorithm, digest }: Download, path: string): Promise<string | undefined> {
   const found = await digestFile(partPath(path), algorithm)
-  return found === digest ? undefined : `${url}: ${algorithm} ${found}, the catalog says ${digest}: what was received is not the file that was published, and was removed`
+  return found === digest
+    ? undefined
+    : `${url}: ${algorithm} ${found}, the catalog says ${digest}: what was received is not the file that was published, and was removed`
 }
 
-async function sizeOf (path: string): Promise<number | undefined> {
-  return await stat(path).then(({ size }) => size, () => undefined)
+async function sizeOf(path: string): Promise<number | undefined> {
+  return await stat(path).then(
+    ({ size }) => size,
+    () => undefined
+  )
 }

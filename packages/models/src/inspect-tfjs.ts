@@ -5,31 +5,53 @@ import { ModelError } from './manifest.ts'
 import { readGraphTopology, type GraphTopology } from './tfjs-graph.ts'
 import { readLayersTopology, type LayersTopology } from './tfjs-layers.ts'
 
-interface WeightSpec { name: string, shape: number[], dtype: string, quantization?: { dtype: string } }
-interface WeightGroup { paths: string[], weights: WeightSpec[] }
+interface WeightSpec {
+  name: string
+  shape: number[]
+  dtype: string
+  quantization?: { dtype: string }
+}
+interface WeightGroup {
+  paths: string[]
+  weights: WeightSpec[]
+}
 
 /** The parts of a TensorFlow.js model.json that are read here. */
-interface ModelJson { modelTopology?: LayersTopology & GraphTopology, weightsManifest?: WeightGroup[], signature?: GraphTopology['signature'] }
+interface ModelJson {
+  modelTopology?: LayersTopology & GraphTopology
+  weightsManifest?: WeightGroup[]
+  signature?: GraphTopology['signature']
+}
 
 /**
  * What a TensorFlow.js model.json says, of a layers or a graph model. Throws a ModelError if it is neither, if a shard is
  * missing, or if the shards' sizes don't add up to the weights.
  */
-export async function inspectTfjs (path: string): Promise<Inspected> {
+export async function inspectTfjs(path: string): Promise<Inspected> {
   const model = await readModelJson(path)
   const topology = model.modelTopology
-  if (topology === undefined || model.weightsManifest === undefined) throw new ModelError(`${path}: has no "modelTopology" or no "weightsManifest"; a TensorFlow.js model.json has both`)
+  if (topology === undefined || model.weightsManifest === undefined)
+    throw new ModelError(`${path}: has no "modelTopology" or no "weightsManifest"; a TensorFlow.js model.json has both`)
   const isGraph = topology.node !== undefined
-  const { facts, layout } = isGraph ? readGraphTopology({ ...topology, signature: model.signature ?? topology.signature }, path) : readLayersTopology(topology, path)
+  const { facts, layout } = isGraph
+    ? readGraphTopology({ ...topology, signature: model.signature ?? topology.signature }, path)
+    : readLayersTopology(topology, path)
   const shards = await Promise.all(model.weightsManifest.map(group => shardsOf(group, path)))
   return {
-    artifacts: [{ format: isGraph ? 'tfjs-graph' : 'tfjs-layers', path: basename(path), layout, files: [{ path: basename(path), from: path }, ...shards.flat()] }],
+    artifacts: [
+      {
+        format: isGraph ? 'tfjs-graph' : 'tfjs-layers',
+        path: basename(path),
+        layout,
+        files: [{ path: basename(path), from: path }, ...shards.flat()]
+      }
+    ],
     facts,
     notes: []
   }
 }
 
-async function readModelJson (path: string): Promise<ModelJson> {
+async function readModelJson(path: string): Promise<ModelJson> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as ModelJson
   } catch (error) {
@@ -37,17 +59,20 @@ async function readModelJson (path: string): Promise<ModelJson> {
   }
 }
 
-async function shardsOf ({ paths, weights }: WeightGroup, modelPath: string): Promise<PlannedFile[]> {
+async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Promise<PlannedFile[]> {
   const files = paths.map(path => ({ path: posix.normalize(path), from: join(dirname(modelPath), path) }))
   const sizes = await Promise.all(files.map(({ from }) => sizeOf(from, modelPath)))
   const given = sizes.reduce((sum, size) => sum + size, 0)
   const wanted = weights.reduce((sum, weight) => sum + bytesOf(weight), 0)
   // Strings have no fixed size.
-  if (!Number.isNaN(wanted) && given !== wanted) throw new ModelError(`${join(dirname(modelPath), paths.join(', '))}: ${given} bytes, but the weights that ${basename(modelPath)} expects there take ${wanted}: download the model again`)
+  if (!Number.isNaN(wanted) && given !== wanted)
+    throw new ModelError(
+      `${join(dirname(modelPath), paths.join(', '))}: ${given} bytes, but the weights that ${basename(modelPath)} expects there take ${wanted}: download the model again`
+    )
   return files
 }
 
-async function sizeOf (shard: string, modelPath: string): Promise<number> {
+async function sizeOf(shard: string, modelPath: string): Promise<number> {
   try {
     return (await stat(shard)).size
   } catch {
@@ -55,8 +80,16 @@ async function sizeOf (shard: string, modelPath: string): Promise<number> {
   }
 }
 
-const bytesOfType: Record<string, number> = { float32: 4, int32: 4, bool: 1, uint8: 1, uint16: 2, float16: 2, complex64: 8 }
+const bytesOfType: Record<string, number> = {
+  float32: 4,
+  int32: 4,
+  bool: 1,
+  uint8: 1,
+  uint16: 2,
+  float16: 2,
+  complex64: 8
+}
 
-function bytesOf ({ shape, dtype, quantization }: WeightSpec): number {
+function bytesOf({ shape, dtype, quantization }: WeightSpec): number {
   return shape.reduce((product, dim) => product * dim, 1) * (bytesOfType[quantization?.dtype ?? dtype] ?? Number.NaN)
 }

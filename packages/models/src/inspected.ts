@@ -1,7 +1,10 @@
 import { ModelError, type Artifact, type Manifest } from './manifest.ts'
 import type { PresetName } from './preprocessing.ts'
 
-export interface Size { width: number, height: number }
+export interface Size {
+  width: number
+  height: number
+}
 
 export type Activation = Manifest['output']['activation']
 
@@ -34,7 +37,10 @@ export interface Inspected {
 }
 
 /** What a graph tells, and the layout of its input. */
-export interface Topology { facts: Facts, layout: Artifact['layout'] | undefined }
+export interface Topology {
+  facts: Facts
+  layout: Artifact['layout'] | undefined
+}
 
 /** The lengths of a tensor's dimensions; undefined where one is not fixed. */
 export type Dims = Array<number | undefined>
@@ -43,17 +49,28 @@ export type Dims = Array<number | undefined>
  * Layout and size of a batch of pictures of these dimensions, each undefined where the dimensions leave it open. Throws a
  * ModelError if no pictures of three channels have such dimensions.
  */
-export function readPictureShape (dims: Dims, path: string): { layout: Artifact['layout'] | undefined, size: Size | undefined } {
+export function readPictureShape(
+  dims: Dims,
+  path: string
+): { layout: Artifact['layout'] | undefined; size: Size | undefined } {
   if (dims.length === 0) return { layout: undefined, size: undefined }
   const [, first, second, last] = dims
   const layout = first === 3 ? 'NCHW' : last === 3 ? 'NHWC' : undefined
   const impossible = layout === undefined && first !== undefined && last !== undefined
-  if (dims.length !== 4 || impossible) throw new ModelError(`${path}: its input is [${dims.map(dim => dim ?? '?').join(', ')}]; a batch of pictures has four dimensions, with three colour channels second or last`)
+  if (dims.length !== 4 || impossible)
+    throw new ModelError(
+      `${path}: its input is [${dims.map(dim => dim ?? '?').join(', ')}]; a batch of pictures has four dimensions, with three colour channels second or last`
+    )
   const [height, width] = layout === 'NHWC' ? [first, second] : [second, last]
-  return { layout, size: layout !== undefined && width !== undefined && height !== undefined ? { width, height } : undefined }
+  return {
+    layout,
+    size: layout !== undefined && width !== undefined && height !== undefined ? { width, height } : undefined
+  }
 }
 
 /** What to say of a model whose last step is `name`, a sigmoid. */
-export function endsInSigmoid (path: string, name: string): ModelError {
-  return new ModelError(`${path}: it ends in ${name}, which scores each label by itself; here one label of all is chosen, so a model must end in softmax or logits`)
+export function endsInSigmoid(path: string, name: string): ModelError {
+  return new ModelError(
+    `${path}: it ends in ${name}, which scores each label by itself; here one label of all is chosen, so a model must end in softmax or logits`
+  )
 }

@@ -4,36 +4,56 @@ import { firstFault, modelNamePattern, preprocessingFields, relativePathPattern,
 
 const RelativePath = Type.String({ pattern: relativePathPattern, description: 'Within the model’s directory' })
 
-const Input = Type.Object({
-  width: Type.Integer({ minimum: 1 }),
-  height: Type.Integer({ minimum: 1 }),
-  ...preprocessingFields
-}, { additionalProperties: false })
+const Input = Type.Object(
+  {
+    width: Type.Integer({ minimum: 1 }),
+    height: Type.Integer({ minimum: 1 }),
+    ...preprocessingFields
+  },
+  { additionalProperties: false }
+)
 
-const Artifact = Type.Object({
-  format: Type.Union([Type.Literal('onnx'), Type.Literal('tfjs-layers'), Type.Literal('tfjs-graph')]),
-  path: RelativePath,
-  layout: Type.Union([Type.Literal('NCHW'), Type.Literal('NHWC')]),
-  files: Type.Array(Type.Object({
+const Artifact = Type.Object(
+  {
+    format: Type.Union([Type.Literal('onnx'), Type.Literal('tfjs-layers'), Type.Literal('tfjs-graph')]),
     path: RelativePath,
-    bytes: Type.Integer({ minimum: 1 }),
-    sha256: Sha256
-  }, { additionalProperties: false }), { minItems: 1, description: 'Every file of the artifact, shards included' })
-}, { additionalProperties: false })
+    layout: Type.Union([Type.Literal('NCHW'), Type.Literal('NHWC')]),
+    files: Type.Array(
+      Type.Object(
+        {
+          path: RelativePath,
+          bytes: Type.Integer({ minimum: 1 }),
+          sha256: Sha256
+        },
+        { additionalProperties: false }
+      ),
+      { minItems: 1, description: 'Every file of the artifact, shards included' }
+    )
+  },
+  { additionalProperties: false }
+)
 
-const Manifest = Type.Object({
-  name: Type.String({ pattern: modelNamePattern.source, description: 'Also the name of the directory' }),
-  version: Type.String({ minLength: 1 }),
-  license: Type.String(),
-  source: Type.String({ description: 'Where the weights come from' }),
-  input: Input,
-  output: Type.Object({
-    activation: Type.Union([Type.Literal('softmax'), Type.Literal('logits')], { description: 'What the graph ends in' }),
-    classes: Type.Integer({ minimum: 2 })
-  }, { additionalProperties: false }),
-  labels: RelativePath,
-  artifacts: Type.Array(Artifact, { minItems: 1, description: 'The same weights in several formats' })
-}, { additionalProperties: false })
+const Manifest = Type.Object(
+  {
+    name: Type.String({ pattern: modelNamePattern.source, description: 'Also the name of the directory' }),
+    version: Type.String({ minLength: 1 }),
+    license: Type.String(),
+    source: Type.String({ description: 'Where the weights come from' }),
+    input: Input,
+    output: Type.Object(
+      {
+        activation: Type.Union([Type.Literal('softmax'), Type.Literal('logits')], {
+          description: 'What the graph ends in'
+        }),
+        classes: Type.Integer({ minimum: 2 })
+      },
+      { additionalProperties: false }
+    ),
+    labels: RelativePath,
+    artifacts: Type.Array(Artifact, { minItems: 1, description: 'The same weights in several formats' })
+  },
+  { additionalProperties: false }
+)
 
 export type Input = Static<typeof Input>
 export type Artifact = Static<typeof Artifact>
@@ -47,7 +67,7 @@ export class ModelError extends Error {
 const schema = Compile(Manifest)
 
 /** The manifest in `text`; throws a ModelError that names the first bad field. `file` is for the message. */
-export function parseManifest (text: string, file: string): Manifest {
+export function parseManifest(text: string, file: string): Manifest {
   let value: unknown
   try {
     value = JSON.parse(text)

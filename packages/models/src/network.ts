@@ -7,7 +7,14 @@ export class DownloadError extends Error {
   readonly transient: boolean
   readonly retryAfterMs: number | undefined
 
-  constructor (message: string, { transient = false, retryAfterMs, cause }: { transient?: boolean, retryAfterMs?: number | undefined, cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    {
+      transient = false,
+      retryAfterMs,
+      cause
+    }: { transient?: boolean; retryAfterMs?: number | undefined; cause?: unknown } = {}
+  ) {
     super(message, { cause })
     this.transient = transient
     this.retryAfterMs = retryAfterMs
@@ -15,7 +22,11 @@ export class DownloadError extends Error {
 }
 
 /** Addresses of proxies, as in the environment variables; empty counts as unset. */
-export interface Proxies { httpProxy?: string | undefined, httpsProxy?: string | undefined, noProxy?: string | undefined }
+export interface Proxies {
+  httpProxy?: string | undefined
+  httpsProxy?: string | undefined
+  noProxy?: string | undefined
+}
 
 export interface NetworkOptions extends Proxies {
   /** After so long without a byte, or without a connection, an attempt is given up. */
@@ -25,7 +36,12 @@ export interface NetworkOptions extends Proxies {
 export type Network = ReturnType<typeof createNetwork>
 
 /** HTTP for downloads: through proxies where they are set, following redirects, and never waiting for ever. */
-export function createNetwork ({ httpProxy = '', httpsProxy = '', noProxy = '', stallMs = 30_000 }: NetworkOptions = {}) {
+export function createNetwork({
+  httpProxy = '',
+  httpsProxy = '',
+  noProxy = '',
+  stallMs = 30_000
+}: NetworkOptions = {}) {
   assertProxy('HTTP_PROXY', httpProxy)
   assertProxy('HTTPS_PROXY', httpsProxy)
   const agent = new EnvHttpProxyAgent({
@@ -41,39 +57,58 @@ export function createNetwork ({ httpProxy = '', httpsProxy = '', noProxy = '', 
   })
 
   return {
-    dispatcher: agent.compose(interceptors.redirect({ maxRedirections: 5 })) ,
+    dispatcher: agent.compose(interceptors.redirect({ maxRedirections: 5 })),
     usesProxy: httpProxy !== '' || httpsProxy !== '',
     stallMs,
     close: (): Promise<void> => agent.destroy()
   }
 }
 
-function assertProxy (variable: string, value: string): void {
+function assertProxy(variable: string, value: string): void {
   if (value === '') return
   // The address may hold a password: it is not shown.
-  if (!URL.canParse(value) || !/^(https?|socks5?):$/.test(new URL(value).protocol)) throw new DownloadError(`${variable} is not the address of a proxy: it must look like http://host:port`)
+  if (!URL.canParse(value) || !/^(https?|socks5?):$/.test(new URL(value).protocol))
+    throw new DownloadError(`${variable} is not the address of a proxy: it must look like http://host:port`)
 }
 
 /** These end when the name or the certificate is put right, not by trying again. */
-const permanent = /^(ENOTFOUND|ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|ERR_INVALID|UND_ERR_INVALID|UND_ERR_ABORTED|UND_ERR_PRX)/
+const permanent =
+  /^(ENOTFOUND|ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|ERR_INVALID|UND_ERR_INVALID|UND_ERR_ABORTED|UND_ERR_PRX)/
 const certificate = /^(ERR_TLS_CERT|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/
 const unreachable = /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/
 const stalled = /^UND_ERR_(BODY|HEADERS)_TIMEOUT$/
 
 /** A failure of the connection in words, with what may help. */
-export function toDownloadError (error: unknown, url: string, { usesProxy, stallMs }: Pick<Network, 'usesProxy' | 'stallMs'>): DownloadError {
+export function toDownloadError(
+  error: unknown,
+  url: string,
+  { usesProxy, stallMs }: Pick<Network, 'usesProxy' | 'stallMs'>
+): DownloadError {
   const { host } = new URL(url)
   const { code, message } = innermost(error)
   const options = { transient: !permanent.test(code), cause: error }
-  if (certificate.test(code)) return new DownloadError(`${host} shows a certificate that is not trusted (${code}): if your network inspects TLS, name its certificate in NODE_EXTRA_CA_CERTS`, options)
-  if (unreachable.test(code)) return new DownloadError(`can't reach ${host} (${code})${usesProxy ? ' through the proxy that HTTPS_PROXY or HTTP_PROXY names' : '; if this network needs a proxy, set HTTPS_PROXY=http://host:port'}`, options)
+  if (certificate.test(code))
+    return new DownloadError(
+      `${host} shows a certificate that is not trusted (${code}): if your network inspects TLS, name its certificate in NODE_EXTRA_CA_CERTS`,
+      options
+    )
+  if (unreachable.test(code))
+    return new DownloadError(
+      `can't reach ${host} (${code})${usesProxy ? ' through the proxy that HTTPS_PROXY or HTTP_PROXY names' : '; if this network needs a proxy, set HTTPS_PROXY=http://host:port'}`,
+      options
+    )
   if (stalled.test(code)) return new DownloadError(`${host} sent nothing for ${stallMs / 1_000} s`, options)
   return new DownloadError(`the connection to ${host} broke: ${message}${code === '' ? '' : ` (${code})`}`, options)
 }
 
 /** Attempts to several addresses fail as one AggregateError; proxies wrap the failure in another one. */
-function innermost (error: unknown): { code: string, message: string } {
-  const { code, message = String(error), errors, cause } = error as { code?: unknown, message?: string, errors?: unknown[], cause?: unknown }
+function innermost(error: unknown): { code: string; message: string } {
+  const {
+    code,
+    message = String(error),
+    errors,
+    cause
+  } = error as { code?: unknown; message?: string; errors?: unknown[]; cause?: unknown }
   if (errors?.[0] !== undefined) return innermost(errors[0])
   if (cause !== undefined && typeof code !== 'string') return innermost(cause)
   return { code: typeof code === 'string' ? code : '', message }

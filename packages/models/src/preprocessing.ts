@@ -45,6 +45,6 @@ const kerasModels: ReadonlyArray<readonly [RegExp, PresetName]> = [
 ]
 
 /** The preprocessing of a model of `keras.applications` with this name; undefined for any other name. */
-export function presetOfKerasModel (name: string): PresetName | undefined {
+export function presetOfKerasModel(name: string): PresetName | undefined {
   return kerasModels.find(([pattern]) => pattern.test(name.toLowerCase()))?.[1]
 }

@@ -14,7 +14,7 @@ export interface CheckedFile {
  * Checks a model file by file, reading every byte: manifest and labels first, then each file of each artifact against its size
  * and sha256. Without a good manifest nothing else can be checked, and nothing follows.
  */
-export async function * verifyModel (modelsDir: string, name: string): AsyncGenerator<CheckedFile> {
+export async function* verifyModel(modelsDir: string, name: string): AsyncGenerator<CheckedFile> {
   const manifestPath = join(modelsDir, name, 'manifest.json')
   const opened = await attempt(() => openModel(modelsDir, name))
   if ('fault' in opened) {
@@ -24,7 +24,8 @@ export async function * verifyModel (modelsDir: string, name: string): AsyncGene
   yield { path: manifestPath, of: 'manifest and labels' }
   const model = opened.value
   for (const { format, path, files } of model.manifest.artifacts) {
-    if (!files.some(file => file.path === path)) yield { path: join(model.dir, path), of: format, fault: 'not among the files of its artifact' }
+    if (!files.some(file => file.path === path))
+      yield { path: join(model.dir, path), of: format, fault: 'not among the files of its artifact' }
     for (const file of files) {
       const checked = await attempt(() => verifyFile(model, file))
       yield { path: join(model.dir, file.path), of: format, ...('fault' in checked ? { fault: checked.fault } : {}) }
@@ -33,7 +34,7 @@ export async function * verifyModel (modelsDir: string, name: string): AsyncGene
 }
 
 /** A ModelError as a value; any other error is none of the model's. */
-async function attempt<Value> (check: () => Promise<Value>): Promise<{ value: Value } | { fault: string }> {
+async function attempt<Value>(check: () => Promise<Value>): Promise<{ value: Value } | { fault: string }> {
   try {
     return { value: await check() }
   } catch (error) {

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, request as httpRequest, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse
+} from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 
@@ -8,37 +15,64 @@ type After = Pick<TestContext, 'after'>
 
 /** What a download server may do instead of answering properly. Offsets count from the start of what it sends. */
 export type Fault =
-  | { kind: 'status', status: number, headers?: Record<string, string> }
+  | { kind: 'status'; status: number; headers?: Record<string, string> }
   /** The connection closes. Not by a reset, which takes bytes with it that are on their way: nobody could say how many arrived. */
-  | { kind: 'cut', after: number }
+  | { kind: 'cut'; after: number }
   /** Nothing more comes, but the connection stays. */
-  | { kind: 'stall', after: number }
+  | { kind: 'stall'; after: number }
   /** Without a length, so that only the end shows how long it is. */
   | { kind: 'chunked' }
 
-export interface Asked { path: string, range: string | undefined, ifRange: string | undefined, index: number }
+export interface Asked {
+  path: string
+  range: string | undefined
+  ifRange: string | undefined
+  index: number
+}
 
-export interface Files { [path: string]: Buffer }
+export interface Files {
+  [path: string]: Buffer
+}
 
 /**
  * An HTTP server for `files`, with ranges and ETags. What `fault` gives for a request happens instead of a good answer. `files`
  * and `traits` may be changed while it runs.
  */
-export async function startFileServer (t: After, files: Files, fault: (asked: Asked) => Fault | undefined = () => undefined) {
+export async function startFileServer(
+  t: After,
+  files: Files,
+  fault: (asked: Asked) => Fault | undefined = () => undefined
+) {
   const requests: Asked[] = []
   const traits = { ranges: true, validators: true }
   const server = createServer((request, response) => {
     const path = decodeURIComponent(request.url ?? '')
-    const asked = { path, range: request.headers.range, ifRange: request.headers['if-range'] as string | undefined, index: requests.filter(earlier => earlier.path === path).length }
+    const asked = {
+      path,
+      range: request.headers.range,
+      ifRange: request.headers['if-range'] as string | undefined,
+      index: requests.filter(earlier => earlier.path === path).length
+    }
     requests.push(asked)
     answer(response, { body: files[path], asked, fault: fault(asked), traits })
   })
-  return { url: await listen(t, server), requests, files, traits, of: (path: string) => requests.filter(asked => asked.path === path) }
+  return {
+    url: await listen(t, server),
+    requests,
+    files,
+    traits,
+    of: (path: string) => requests.filter(asked => asked.path === path)
+  }
 }
 
-interface Answer { body: Buffer | undefined, asked: Asked, fault: Fault | undefined, traits: { ranges: boolean, validators: boolean } }
+interface Answer {
+  body: Buffer | undefined
+  asked: Asked
+  fault: Fault | undefined
+  traits: { ranges: boolean; validators: boolean }
+}
 
-function answer (response: ServerResponse, { body, asked, fault, traits }: Answer): void {
+function answer(response: ServerResponse, { body, asked, fault, traits }: Answer): void {
   if (fault?.kind === 'status') return void response.writeHead(fault.status, fault.headers).end('no')
   if (body === undefined) return void response.writeHead(404).end('no such file')
   const etag = `"${createHash('sha256').update(body).digest('hex').slice(0, 16)}"`
@@ -49,13 +83,14 @@ function answer (response: ServerResponse, { body, asked, fault, traits }: Answe
     ...(start > 0 ? { 'content-range': `bytes ${start}-${body.length - 1}/${body.length}` } : {}),
     ...(fault?.kind === 'chunked' ? {} : { 'content-length': sent.length })
   })
-  if (fault?.kind === 'cut' && fault.after < sent.length) response.write(sent.subarray(0, fault.after), () => response.socket?.end())
+  if (fault?.kind === 'cut' && fault.after < sent.length)
+    response.write(sent.subarray(0, fault.after), () => response.socket?.end())
   else if (fault?.kind === 'stall') response.write(sent.subarray(0, fault.after))
   else response.end(sent)
 }
 
 /** A proxy as companies have them: plain HTTP is forwarded, HTTPS tunnelled. `status` is its answer to everything, if given. */
-export async function startProxy (t: After, { status }: { status?: number } = {}) {
+export async function startProxy(t: After, { status }: { status?: number } = {}) {
   const seen: string[] = []
   const forward: RequestListener = (request, response) => {
     seen.push(`${request.method} ${request.url}`)
@@ -82,7 +117,7 @@ export async function startProxy (t: After, { status }: { status?: number } = {}
 }
 
 /** On a port of its own until the test ends; open connections end with it. */
-export async function listen (t: After, server: Server): Promise<string> {
+export async function listen(t: After, server: Server): Promise<string> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.after(() => {

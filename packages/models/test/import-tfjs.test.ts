@@ -9,19 +9,31 @@ import { assets, everyday, filesIn, without } from './models.ts'
 test('a TensorFlow.js layers model keeps its files and gets an ONNX artifact; its folder will do', async t => {
   const { from, modelsDir, importFrom } = bench(t)
   cpSync(everyday, join(from, 'mine'), { recursive: true })
-  const { model: { manifest }, notes } = await importFrom('mine', { labels: join(everyday, 'labels.txt'), preprocessing: 'unit' })
+  const {
+    model: { manifest },
+    notes
+  } = await importFrom('mine', { labels: join(everyday, 'labels.txt'), preprocessing: 'unit' })
   assert.equal(manifest.name, 'mine')
-  assert.deepEqual(manifest.artifacts.map(({ format, layout, files }) => [format, layout, files.map(({ path }) => path)]), [['onnx', 'NCHW', ['model.onnx']], ['tfjs-layers', 'NHWC', ['model.json', 'weights.bin']]])
+  assert.deepEqual(
+    manifest.artifacts.map(({ format, layout, files }) => [format, layout, files.map(({ path }) => path)]),
+    [
+      ['onnx', 'NCHW', ['model.onnx']],
+      ['tfjs-layers', 'NHWC', ['model.json', 'weights.bin']]
+    ]
+  )
   assert.deepEqual(notes, [])
   assert.deepEqual(readFileSync(join(modelsDir, 'mine/weights.bin')), readFileSync(join(everyday, 'weights.bin')))
   assert.equal(filesIn(modelsDir).includes('mine/README.md'), false)
   await assertVerified(modelsDir, 'mine')
 })
 
-interface LayersJson { modelTopology: { config: { layers: Array<{ class_name: string, config: Record<string, unknown> }> } }, weightsManifest: Array<{ paths: string[] }> }
+interface LayersJson {
+  modelTopology: { config: { layers: Array<{ class_name: string; config: Record<string, unknown> }> } }
+  weightsManifest: Array<{ paths: string[] }>
+}
 
 /** The default model's layers, changed by `edit`. */
-function editedLayers (dir: string, edit: (model: LayersJson) => void): void {
+function editedLayers(dir: string, edit: (model: LayersJson) => void): void {
   cpSync(everyday, dir, { recursive: true })
   const model = JSON.parse(readFileSync(join(dir, 'model.json'), 'utf8')) as LayersJson
   edit(model)
@@ -30,9 +42,23 @@ function editedLayers (dir: string, edit: (model: LayersJson) => void): void {
 
 test('a layer that can’t be converted leaves the model to TensorFlow.js, and that is told in a line', async t => {
   const { from, importFrom } = bench(t)
-  editedLayers(join(from, 'odd'), ({ modelTopology: { config: { layers } } }) => { Object.assign(layers.find(layer => layer.class_name === 'MaxPooling2D') ?? {}, { class_name: 'GaussianBlurOfMine' }) })
+  editedLayers(
+    join(from, 'odd'),
+    ({
+      modelTopology: {
+        config: { layers }
+      }
+    }) => {
+      Object.assign(layers.find(layer => layer.class_name === 'MaxPooling2D') ?? {}, {
+        class_name: 'GaussianBlurOfMine'
+      })
+    }
+  )
   const { model, notes } = await importFrom('odd')
-  assert.deepEqual(model.manifest.artifacts.map(({ format }) => format), ['tfjs-layers'])
+  assert.deepEqual(
+    model.manifest.artifacts.map(({ format }) => format),
+    ['tfjs-layers']
+  )
   assert.match(notes.join('\n'), /^no ONNX artifact, TensorFlow\.js alone can run it: .*GaussianBlurOfMine[^\n]*$/)
 })
 
@@ -41,18 +67,30 @@ test('a TensorFlow.js shard that is missing, short or elsewhere is an error that
   const dir = join(from, 'mine')
   cpSync(everyday, dir, { recursive: true })
   truncateSync(join(dir, 'weights.bin'), 1_000)
-  await assert.rejects(importFrom('mine'), fails(/weights\.bin: 1000 bytes, but the weights that model\.json expects there take 3290004/))
+  await assert.rejects(
+    importFrom('mine'),
+    fails(/weights\.bin: 1000 bytes, but the weights that model\.json expects there take 3290004/)
+  )
   rmSync(join(dir, 'weights.bin'))
   await assert.rejects(importFrom('mine'), fails(/weights\.bin: missing, but model\.json names it as a shard/))
-  editedLayers(join(from, 'outside'), ({ weightsManifest: [group] }) => { Object.assign(group ?? {}, { paths: ['../mine/model.onnx'] }) })
+  editedLayers(join(from, 'outside'), ({ weightsManifest: [group] }) => {
+    Object.assign(group ?? {}, { paths: ['../mine/model.onnx'] })
+  })
   await assert.rejects(importFrom('outside'), fails(/model\.onnx: \d+ bytes|a file of the model is called/))
 })
 
 test('a layers model that ends in sigmoid, or is no model, is an error', async t => {
   const { from, importFrom } = bench(t)
-  editedLayers(join(from, 'multi'), ({ modelTopology: { config: { layers } } }) => {
-    for (const { config } of layers) if (config['activation'] === 'softmax') config['activation'] = 'sigmoid'
-  })
+  editedLayers(
+    join(from, 'multi'),
+    ({
+      modelTopology: {
+        config: { layers }
+      }
+    }) => {
+      for (const { config } of layers) if (config['activation'] === 'softmax') config['activation'] = 'sigmoid'
+    }
+  )
   await assert.rejects(importFrom('multi'), fails(/ends in sigmoid/))
   writeFileSync(join(from, 'package.json'), '{"name": "not a model"}')
   await assert.rejects(importFrom('package.json', { name: 'x' }), fails(/package\.json: has no "modelTopology"/))
@@ -61,27 +99,60 @@ test('a layers model that ends in sigmoid, or is no model, is an error', async t
 })
 
 /** A graph model as the converter writes it: placeholder, pooling, dense, softmax. */
-function writeGraphModel (dir: string, { dims = ['-1', '16', '24', '3'], last = 'Softmax', signature = true }: { dims?: string[], last?: string, signature?: boolean } = {}): void {
+function writeGraphModel(
+  dir: string,
+  {
+    dims = ['-1', '16', '24', '3'],
+    last = 'Softmax',
+    signature = true
+  }: { dims?: string[]; last?: string; signature?: boolean } = {}
+): void {
   mkdirSync(dir)
   writeFileSync(join(dir, 'group1-shard1of1.bin'), Buffer.alloc(84))
   const shape = { dim: dims.map(size => ({ size })) }
-  writeFileSync(join(dir, 'model.json'), JSON.stringify({
-    format: 'graph-model',
-    modelTopology: { node: [
-      { name: 'picture', op: 'Placeholder', attr: { shape: { shape } } }, { name: 'kernel', op: 'Const' }, { name: 'pooled', op: 'Mean', input: ['picture'] },
-      { name: 'dense', op: 'MatMul', input: ['pooled', 'kernel'] }, { name: 'scores', op: last, input: ['dense'] }, { name: 'Identity', op: 'Identity', input: ['scores:0'] }
-    ] },
-    ...(signature ? { signature: { inputs: { picture: { name: 'picture:0', tensorShape: shape } }, outputs: { out: { name: 'Identity:0', tensorShape: { dim: [{ size: '-1' }, { size: '7' }] } } } } } : {}),
-    weightsManifest: [{ paths: ['group1-shard1of1.bin'], weights: [{ name: 'kernel', shape: [3, 7], dtype: 'float32' }] }]
-  }))
+  writeFileSync(
+    join(dir, 'model.json'),
+    JSON.stringify({
+      format: 'graph-model',
+      modelTopology: {
+        node: [
+          { name: 'picture', op: 'Placeholder', attr: { shape: { shape } } },
+          { name: 'kernel', op: 'Const' },
+          { name: 'pooled', op: 'Mean', input: ['picture'] },
+          { name: 'dense', op: 'MatMul', input: ['pooled', 'kernel'] },
+          { name: 'scores', op: last, input: ['dense'] },
+          { name: 'Identity', op: 'Identity', input: ['scores:0'] }
+        ]
+      },
+      ...(signature
+        ? {
+            signature: {
+              inputs: { picture: { name: 'picture:0', tensorShape: shape } },
+              outputs: { out: { name: 'Identity:0', tensorShape: { dim: [{ size: '-1' }, { size: '7' }] } } }
+            }
+          }
+        : {}),
+      weightsManifest: [
+        { paths: ['group1-shard1of1.bin'], weights: [{ name: 'kernel', shape: [3, 7], dtype: 'float32' }] }
+      ]
+    })
+  )
 }
 
 test('a TensorFlow.js graph model says size, classes and activation in its signature', async t => {
   const { from, importFrom } = bench(t)
   writeGraphModel(join(from, 'graph'))
-  const { model: { manifest } } = await importFrom('graph')
-  assert.deepEqual([manifest.input.width, manifest.input.height, manifest.output], [24, 16, { activation: 'softmax', classes: 7 }])
-  assert.deepEqual(manifest.artifacts.map(({ format, layout, files }) => [format, layout, files.length]), [['tfjs-graph', 'NHWC', 2]])
+  const {
+    model: { manifest }
+  } = await importFrom('graph')
+  assert.deepEqual(
+    [manifest.input.width, manifest.input.height, manifest.output],
+    [24, 16, { activation: 'softmax', classes: 7 }]
+  )
+  assert.deepEqual(
+    manifest.artifacts.map(({ format, layout, files }) => [format, layout, files.length]),
+    [['tfjs-graph', 'NHWC', 2]]
+  )
 
   writeGraphModel(join(from, 'bare'), { signature: false, last: 'BiasAdd' })
   const labels = join(from, 'labels.json')
@@ -93,14 +164,27 @@ test('a TensorFlow.js graph model says size, classes and activation in its signa
   await assert.rejects(importFrom('open'), fails(/ends in sigmoid/))
 })
 
-test('MobileNet of TensorFlow.js is prepared as Keras does, unless told otherwise', { skip: without('models') }, async t => {
-  const { modelsDir } = bench(t)
-  const path = join(assets, 'models/mobilenet_v1_0.25_224-tfjs')
-  const { model, assumed } = await importModel({ path, modelsDir, labels: join(path, 'imagenet_labels_1000.json') })
-  assert.equal(model.manifest.name, basename(path))
-  assert.deepEqual(model.manifest.output, { activation: 'softmax', classes: 1_000 })
-  assert.equal(model.labels[12], 'house_finch')
-  assert.match(assumed.join('\n'), /^assumed --preprocessing keras-tf, which keras\.applications uses for this architecture/)
-  assert.deepEqual(model.manifest.artifacts.map(({ format, files }) => [format, files.length]), [['onnx', 1], ['tfjs-layers', 56]])
-  await assertVerified(modelsDir, model.manifest.name)
-})
+test(
+  'MobileNet of TensorFlow.js is prepared as Keras does, unless told otherwise',
+  { skip: without('models') },
+  async t => {
+    const { modelsDir } = bench(t)
+    const path = join(assets, 'models/mobilenet_v1_0.25_224-tfjs')
+    const { model, assumed } = await importModel({ path, modelsDir, labels: join(path, 'imagenet_labels_1000.json') })
+    assert.equal(model.manifest.name, basename(path))
+    assert.deepEqual(model.manifest.output, { activation: 'softmax', classes: 1_000 })
+    assert.equal(model.labels[12], 'house_finch')
+    assert.match(
+      assumed.join('\n'),
+      /^assumed --preprocessing keras-tf, which keras\.applications uses for this architecture/
+    )
+    assert.deepEqual(
+      model.manifest.artifacts.map(({ format, files }) => [format, files.length]),
+      [
+        ['onnx', 1],
+        ['tfjs-layers', 56]
+      ]
+    )
+    await assertVerified(modelsDir, model.manifest.name)
+  }
+)

@@ -8,7 +8,7 @@ import { openModel, verifyArtifact, type Artifact, type Model } from '../src/ind
 const modelsDir = join(import.meta.dirname, '../../../models')
 
 /** A copy of the default model to damage. */
-function copyOfEveryday (t: TestContext, name = 'everyday'): { models: string, dir: string } {
+function copyOfEveryday(t: TestContext, name = 'everyday'): { models: string; dir: string } {
   const models = mkdtempSync(join(tmpdir(), 'streamsight-models-'))
   t.after(() => rmSync(models, { recursive: true, force: true }))
   const dir = join(models, name)
@@ -16,7 +16,7 @@ function copyOfEveryday (t: TestContext, name = 'everyday'): { models: string, d
   return { models, dir }
 }
 
-function artifactOf ({ manifest }: Model, format: Artifact['format']): Artifact {
+function artifactOf({ manifest }: Model, format: Artifact['format']): Artifact {
   const artifact = manifest.artifacts.find(artifact => artifact.format === format)
   assert.ok(artifact !== undefined, format)
   return artifact
@@ -27,16 +27,35 @@ const error = (message: string) => ({ name: 'Error', code: 'MODEL', message })
 test('the default model opens, has its ten labels, and every file of it is the one that was published', async () => {
   const model = await openModel(modelsDir, 'everyday')
   assert.equal(model.dir, join(modelsDir, 'everyday'))
-  assert.deepEqual(model.labels, ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'])
-  assert.deepEqual(model.manifest.artifacts.map(({ format }) => format), ['onnx', 'tfjs-layers'])
+  assert.deepEqual(model.labels, [
+    'airplane',
+    'automobile',
+    'bird',
+    'cat',
+    'deer',
+    'dog',
+    'frog',
+    'horse',
+    'ship',
+    'truck'
+  ])
+  assert.deepEqual(
+    model.manifest.artifacts.map(({ format }) => format),
+    ['onnx', 'tfjs-layers']
+  )
   for (const artifact of model.manifest.artifacts) await verifyArtifact(model, artifact)
 })
 
 test('the default model’s manifest lists every shard that its tfjs graph names', async () => {
   const model = await openModel(modelsDir, 'everyday')
   const { path, files } = artifactOf(model, 'tfjs-layers')
-  const graph = JSON.parse(readFileSync(join(model.dir, path), 'utf8')) as { weightsManifest: Array<{ paths: string[] }> }
-  assert.deepEqual(files.map(file => file.path).toSorted(), [path, ...graph.weightsManifest.flatMap(({ paths }) => paths)].toSorted())
+  const graph = JSON.parse(readFileSync(join(model.dir, path), 'utf8')) as {
+    weightsManifest: Array<{ paths: string[] }>
+  }
+  assert.deepEqual(
+    files.map(file => file.path).toSorted(),
+    [path, ...graph.weightsManifest.flatMap(({ paths }) => paths)].toSorted()
+  )
 })
 
 test('a model that is not there is an error that names the file', async t => {
@@ -46,13 +65,18 @@ test('a model that is not there is an error that names the file', async t => {
 
 test('a manifest whose name is not that of its directory is refused', async t => {
   const { models, dir } = copyOfEveryday(t, 'renamed')
-  await assert.rejects(openModel(models, 'renamed'), error(`${join(dir, 'manifest.json')}: field "name" is "everyday", the directory "renamed"`))
+  await assert.rejects(
+    openModel(models, 'renamed'),
+    error(`${join(dir, 'manifest.json')}: field "name" is "everyday", the directory "renamed"`)
+  )
 })
 
 test('a name that leads out of the folder of models is refused', async t => {
   const { models } = copyOfEveryday(t)
-  for (const name of ['../everyday', '..', '.', '', 'everyday/', 'x/../everyday']) await assert.rejects(openModel(join(models, 'everyday'), name), { code: 'MODEL' }, name)
-  for (const name of ['x/../everyday', './everyday', 'everyday/']) await assert.rejects(openModel(models, name), { code: 'MODEL' }, name)
+  for (const name of ['../everyday', '..', '.', '', 'everyday/', 'x/../everyday'])
+    await assert.rejects(openModel(join(models, 'everyday'), name), { code: 'MODEL' }, name)
+  for (const name of ['x/../everyday', './everyday', 'everyday/'])
+    await assert.rejects(openModel(models, name), { code: 'MODEL' }, name)
 })
 
 test('labels that are too few or too many are an error that names the file and both numbers', async t => {
@@ -77,7 +101,11 @@ test('labels may end their lines as Windows does, and the file with or without a
   }
 })
 
-for (const [format, file] of [['onnx', 'model.onnx'], ['tfjs-layers', 'model.json'], ['tfjs-layers', 'weights.bin']] as const) {
+for (const [format, file] of [
+  ['onnx', 'model.onnx'],
+  ['tfjs-layers', 'model.json'],
+  ['tfjs-layers', 'weights.bin']
+] as const) {
   test(`${file} with a wrong byte, cut short, too long or missing is an error that names it`, async t => {
     const { models, dir } = copyOfEveryday(t)
     const model = await openModel(models, 'everyday')
@@ -91,13 +119,24 @@ for (const [format, file] of [['onnx', 'model.onnx'], ['tfjs-layers', 'model.jso
     const damaged = Buffer.from(intact)
     damaged[100] = (damaged[100] ?? 0) ^ 1
     writeFileSync(path, damaged)
-    await assert.rejects(verifyArtifact(model, artifact), ({ code, message }: Error & { code: string }) =>
-      code === 'MODEL' && message.startsWith(`${path}: sha256 `) && message.endsWith(`, the manifest says ${listed.sha256}`))
+    await assert.rejects(
+      verifyArtifact(model, artifact),
+      ({ code, message }: Error & { code: string }) =>
+        code === 'MODEL' &&
+        message.startsWith(`${path}: sha256 `) &&
+        message.endsWith(`, the manifest says ${listed.sha256}`)
+    )
 
     truncateSync(path, intact.length - 1)
-    await assert.rejects(verifyArtifact(model, artifact), error(`${path}: ${intact.length - 1} bytes, the manifest says ${intact.length}`))
+    await assert.rejects(
+      verifyArtifact(model, artifact),
+      error(`${path}: ${intact.length - 1} bytes, the manifest says ${intact.length}`)
+    )
     writeFileSync(path, Buffer.concat([intact, Buffer.of(0)]))
-    await assert.rejects(verifyArtifact(model, artifact), error(`${path}: ${intact.length + 1} bytes, the manifest says ${intact.length}`))
+    await assert.rejects(
+      verifyArtifact(model, artifact),
+      error(`${path}: ${intact.length + 1} bytes, the manifest says ${intact.length}`)
+    )
     rmSync(path)
     await assert.rejects(verifyArtifact(model, artifact), error(`${path}: missing, but the manifest lists it`))
   })
@@ -114,5 +153,8 @@ test('an artifact that does not list its own graph is refused: nobody would chec
   const model = await openModel(modelsDir, 'everyday')
   const artifact = artifactOf(model, 'tfjs-layers')
   const files = artifact.files.filter(({ path }) => path !== artifact.path)
-  await assert.rejects(verifyArtifact(model, { ...artifact, files }), error(`${join(model.dir, 'model.json')}: not among the files of its artifact`))
+  await assert.rejects(
+    verifyArtifact(model, { ...artifact, files }),
+    error(`${join(model.dir, 'model.json')}: not among the files of its artifact`)
+  )
 })

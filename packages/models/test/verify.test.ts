@@ -5,14 +5,14 @@ import { test, type TestContext } from 'node:test'
 import { listModels, verifyModel, type CheckedFile } from '../src/index.ts'
 import { everyday, temporaryFolder } from './models.ts'
 
-function copyOfEveryday (t: TestContext): { modelsDir: string, dir: string } {
+function copyOfEveryday(t: TestContext): { modelsDir: string; dir: string } {
   const modelsDir = temporaryFolder(t)
   const dir = join(modelsDir, 'everyday')
   cpSync(everyday, dir, { recursive: true })
   return { modelsDir, dir }
 }
 
-async function verified (modelsDir: string): Promise<CheckedFile[]> {
+async function verified(modelsDir: string): Promise<CheckedFile[]> {
   const files = []
   for await (const file of verifyModel(modelsDir, 'everyday')) files.push(file)
   return files
@@ -34,7 +34,13 @@ test('each damaged file is found, not only the first', async t => {
   const weights = readFileSync(join(dir, 'weights.bin'))
   writeFileSync(join(dir, 'weights.bin'), weights.fill(1, 1_000, 1_010))
   const faults = (await verified(modelsDir)).filter(({ fault }) => fault !== undefined)
-  assert.deepEqual(faults.map(({ path, of }) => [path, of]), [[join(dir, 'model.onnx'), 'onnx'], [join(dir, 'weights.bin'), 'tfjs-layers']])
+  assert.deepEqual(
+    faults.map(({ path, of }) => [path, of]),
+    [
+      [join(dir, 'model.onnx'), 'onnx'],
+      [join(dir, 'weights.bin'), 'tfjs-layers']
+    ]
+  )
   assert.match(faults[0]?.fault ?? '', /missing, but the manifest lists it/)
   assert.match(faults[1]?.fault ?? '', /sha256 [0-9a-f]{64}, the manifest says/)
 })
@@ -55,16 +61,28 @@ test('the list has each directory with a manifest; a broken one is told and hide
   cpSync(everyday, join(modelsDir, '.importing-x1', 'everyday'), { recursive: true })
   mkdirSync(join(modelsDir, 'no-model'))
   writeFileSync(join(modelsDir, 'catalog.json'), '{}')
-  const summary = async () => (await listModels(modelsDir)).map(listed => [listed.name, listed.state === 'ready' ? 'ready' : listed.fault])
-  assert.deepEqual(await summary(), [['another-name', `${join(modelsDir, 'another-name/manifest.json')}: field "name" is "everyday", the directory "another-name"`], ['everyday', 'ready']])
+  const summary = async () =>
+    (await listModels(modelsDir)).map(listed => [listed.name, listed.state === 'ready' ? 'ready' : listed.fault])
+  assert.deepEqual(await summary(), [
+    [
+      'another-name',
+      `${join(modelsDir, 'another-name/manifest.json')}: field "name" is "everyday", the directory "another-name"`
+    ],
+    ['everyday', 'ready']
+  ])
 
   rmSync(join(modelsDir, 'another-name'), { recursive: true })
   appendFileSync(join(dir, 'weights.bin'), 'x')
-  assert.deepEqual(await summary(), [['everyday', `${join(dir, 'weights.bin')}: 3290005 bytes, the manifest says 3290004`]])
+  assert.deepEqual(await summary(), [
+    ['everyday', `${join(dir, 'weights.bin')}: 3290005 bytes, the manifest says 3290004`]
+  ])
 })
 
 test('a folder that is not there holds no models; one that can’t be read is an error that names it', async t => {
   const { modelsDir } = copyOfEveryday(t)
   assert.deepEqual(await listModels(join(modelsDir, 'nowhere')), [])
-  await assert.rejects(listModels(join(modelsDir, 'everyday/manifest.json')), { code: 'MODEL', message: /manifest\.json: ENOTDIR/ })
+  await assert.rejects(listModels(join(modelsDir, 'everyday/manifest.json')), {
+    code: 'MODEL',
+    message: /manifest\.json: ENOTDIR/
+  })
 })

@@ -28,7 +28,7 @@ const noTimeout: object = { timeout: undefined }
  * - our own `reconnectStrategy`: the default closes the client for good after a socket timeout.
  * - `disableClientInfo`, `maintNotifications`: CLIENT SETINFO and MAINT_NOTIFICATIONS are unknown to Redis 7.0.
  */
-export function createConnection ({ url, name, log }: ConnectOptions) {
+export function createConnection({ url, name, log }: ConnectOptions) {
   const client = createClient({
     url,
     name,
@@ -49,7 +49,8 @@ export function createConnection ({ url, name, log }: ConnectOptions) {
   let away = false
   client.on('error', (error: Error) => {
     // One line for an outage, not one for each attempt to reconnect.
-    if (!away) log.warn({ event: 'redis-away', connection: name, reason: reasonOf(error) }, 'Redis is away, reconnecting')
+    if (!away)
+      log.warn({ event: 'redis-away', connection: name, reason: reasonOf(error) }, 'Redis is away, reconnecting')
     away = true
   })
   client.on('ready', () => {
@@ -62,7 +63,7 @@ export function createConnection ({ url, name, log }: ConnectOptions) {
 export type Connection = ReturnType<typeof createConnection>
 
 /** The same connection with bulk strings as Buffers, for images. */
-export function binary (connection: Connection) {
+export function binary(connection: Connection) {
   return connection.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
 }
 
@@ -71,18 +72,22 @@ export class TimeoutError extends Error {
 }
 
 /** Gives up waiting after `ms` with a TimeoutError that names `what`. node-redis has no reply timeout: a hung Redis hangs the caller for ever. */
-export function within<T> (ms: number, what: string, promise: Promise<T>): Promise<T> {
+export function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new TimeoutError(`${what}: no answer from Redis within ${ms} ms`)), ms)
     promise.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }
 
-export interface ScriptCall { keys: string[], args: Array<string | Buffer> }
+export interface ScriptCall {
+  keys: string[]
+  args: Array<string | Buffer>
+}
 
 /** Runs a script by its digest, loading it first where Redis lost it (a restart, SCRIPT FLUSH). Roles need no EVAL for it. */
-export async function run (connection: Connection, script: Script, { keys, args }: ScriptCall): Promise<unknown> {
-  const call = () => within(limits.commandTimeoutMs, script.name, connection.evalSha(script.sha, { keys, arguments: args }))
+export async function run(connection: Connection, script: Script, { keys, args }: ScriptCall): Promise<unknown> {
+  const call = () =>
+    within(limits.commandTimeoutMs, script.name, connection.evalSha(script.sha, { keys, arguments: args }))
   try {
     return await call()
   } catch (error) {
@@ -95,16 +100,16 @@ export async function run (connection: Connection, script: Script, { keys, args 
 export type ReplyError = 'NOSCRIPT' | 'NOGROUP' | 'BUSYGROUP' | 'OOM' | 'UNBLOCKED'
 
 /** Redis says what went wrong in the first word of its message; there is no code. */
-export function isReply (error: unknown, kind: ReplyError): boolean {
+export function isReply(error: unknown, kind: ReplyError): boolean {
   return error instanceof Error && error.message.startsWith(kind)
 }
 
 /** True if Redis refused a write for want of memory, directly or within a script. */
-export function isOutOfMemory (error: unknown): boolean {
+export function isOutOfMemory(error: unknown): boolean {
   return error instanceof Error && /^OOM |OOM command not allowed/.test(error.message)
 }
 
-function reasonOf (error: Error): string {
-  const first = error instanceof AggregateError ? error.errors[0] as Error : error
+function reasonOf(error: Error): string {
+  const first = error instanceof AggregateError ? (error.errors[0] as Error) : error
   return first.message || error.name
 }

@@ -10,15 +10,19 @@ export interface Clock {
 }
 
 /** A clock that measures its own offset; `monotonicMs` never jumps, unlike Date.now(). Call `sync` before the first `now`. */
-export function createClock (commands: Connection, monotonicMs: () => number = () => performance.now()): Clock {
+export function createClock(commands: Connection, monotonicMs: () => number = () => performance.now()): Clock {
   let offsetMs = Date.now() - monotonicMs()
 
   return {
     now: () => monotonicMs() + offsetMs,
 
-    async sync () {
+    async sync() {
       const asked = monotonicMs()
-      const [seconds, micros] = await within(limits.commandTimeoutMs, 'TIME', commands.sendCommand<[string, string]>(['TIME']))
+      const [seconds, micros] = await within(
+        limits.commandTimeoutMs,
+        'TIME',
+        commands.sendCommand<[string, string]>(['TIME'])
+      )
       // Redis read its clock somewhere between question and answer; halfway is wrong by half a round trip at most.
       offsetMs = Number(seconds) * 1_000 + Number(micros) / 1_000 - (asked + monotonicMs()) / 2
     }

@@ -19,26 +19,33 @@ export interface DeadLetter {
 }
 
 /** A dead letter in its stream; the first half of `entry` is when it was given up, in Redis' milliseconds. */
-export interface StoredDeadLetter extends DeadLetter { entry: string, at: string }
+export interface StoredDeadLetter extends DeadLetter {
+  entry: string
+  at: string
+}
 
 /** An operator's side of the dead letters of a model. */
-export function createDeadLetters (commands: Connection, keys: ModelKeys) {
+export function createDeadLetters(commands: Connection, keys: ModelKeys) {
   return {
     /** The latest first. */
-    async list (count: number): Promise<StoredDeadLetter[]> {
-      const entries = await within(limits.commandTimeoutMs, 'XREVRANGE', commands.xRevRange(keys.dead, '+', '-', { COUNT: count }))
+    async list(count: number): Promise<StoredDeadLetter[]> {
+      const entries = await within(
+        limits.commandTimeoutMs,
+        'XREVRANGE',
+        commands.xRevRange(keys.dead, '+', '-', { COUNT: count })
+      )
       return (entries ?? []).map(({ id, message }) => decode(id, message))
     },
 
-    async get (entry: string): Promise<StoredDeadLetter | undefined> {
+    async get(entry: string): Promise<StoredDeadLetter | undefined> {
       const entries = await within(limits.commandTimeoutMs, 'XRANGE', commands.xRange(keys.dead, entry, entry))
       const found = entries?.[0]
       return found && decode(found.id, found.message)
     },
 
     /** True if it was there. */
-    async remove (entry: string): Promise<boolean> {
-      return await within(limits.commandTimeoutMs, 'XDEL', commands.xDel(keys.dead, entry)) === 1
+    async remove(entry: string): Promise<boolean> {
+      return (await within(limits.commandTimeoutMs, 'XDEL', commands.xDel(keys.dead, entry))) === 1
     }
   }
 }
@@ -46,11 +53,11 @@ export function createDeadLetters (commands: Connection, keys: ModelKeys) {
 export type DeadLetters = ReturnType<typeof createDeadLetters>
 
 /** The fields of a dead letter in wire order. */
-export function encodeDeadLetter (letter: DeadLetter): string[] {
+export function encodeDeadLetter(letter: DeadLetter): string[] {
   return Object.entries(letter).flatMap(([field, value]) => [field, String(value)])
 }
 
-function decode (entry: string, fields: Record<string, string>): StoredDeadLetter {
+function decode(entry: string, fields: Record<string, string>): StoredDeadLetter {
   const text = (name: keyof DeadLetter) => fields[name] ?? ''
   return {
     entry,

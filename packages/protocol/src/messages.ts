@@ -6,7 +6,7 @@ export const protocolVersion = 1
 
 /** What the gateway found in the magic bytes. The worker picks its decoder by it. */
 export const imageTypes = ['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff', 'bmp'] as const
-export type ImageType = typeof imageTypes[number]
+export type ImageType = (typeof imageTypes)[number]
 
 /** One image on its way to a worker. */
 export interface Job {
@@ -31,9 +31,14 @@ export interface JobOptions {
 
 /** Why a job has no predictions. The gateway's error table gives each its HTTP status. */
 export const failureCodes = [
-  'UNDECODABLE_IMAGE', 'UNSUPPORTED_IMAGE', 'TOO_MANY_PIXELS', 'POISONED_IMAGE', 'INFERENCE_FAILED', 'DEADLINE_EXCEEDED'
+  'UNDECODABLE_IMAGE',
+  'UNSUPPORTED_IMAGE',
+  'TOO_MANY_PIXELS',
+  'POISONED_IMAGE',
+  'INFERENCE_FAILED',
+  'DEADLINE_EXCEEDED'
 ] as const
-export type FailureCode = typeof failureCodes[number]
+export type FailureCode = (typeof failureCodes)[number]
 
 const Timings = Type.Object({
   queueMs: Type.Number({ description: 'From enqueueing until a worker took the job' }),
@@ -59,14 +64,18 @@ const Failure = Type.Object({
   id: Type.String(),
   status: Type.Literal('error'),
   code: Type.Union(failureCodes.map(code => Type.Literal(code))),
-  message: Type.String({ description: 'For the client: says what is wrong with the image, never how the worker is built' }),
+  message: Type.String({
+    description: 'For the client: says what is wrong with the image, never how the worker is built'
+  }),
   worker: Type.String(),
   deliveries: Type.Integer()
 })
 
 export type Timings = Static<typeof Timings>
 export type Success = Static<typeof Success>
-export interface Failure extends Omit<Static<typeof Failure>, 'code'> { code: FailureCode }
+export interface Failure extends Omit<Static<typeof Failure>, 'code'> {
+  code: FailureCode
+}
 
 /** What became of a job. Stored once and published once; the first one wins. */
 export type Outcome = Success | Failure
@@ -74,21 +83,29 @@ export type Outcome = Success | Failure
 const outcomeSchema = Compile(Type.Union([Success, Failure]))
 
 /** The fields of a stream entry in wire order; the image comes last, so that a person can read the start of an entry. */
-export function encodeJob (job: Job): Array<string | Buffer> {
+export function encodeJob(job: Job): Array<string | Buffer> {
   return [
-    'v', String(protocolVersion),
-    'id', job.id,
-    'ttl', String(job.ttlMs),
-    're', job.replyTo,
-    'ct', job.contentType,
-    'n', String(job.attempt),
-    'opt', JSON.stringify(job.options),
-    'img', job.image
+    'v',
+    String(protocolVersion),
+    'id',
+    job.id,
+    'ttl',
+    String(job.ttlMs),
+    're',
+    job.replyTo,
+    'ct',
+    job.contentType,
+    'n',
+    String(job.attempt),
+    'opt',
+    JSON.stringify(job.options),
+    'img',
+    job.image
   ]
 }
 
 /** Throws an Error that names the field, if the entry was not written by a gateway of this version. */
-export function decodeJob (fields: Record<string, Buffer>): Job {
+export function decodeJob(fields: Record<string, Buffer>): Job {
   const text = (name: string): string => {
     const value = fields[name]
     if (value === undefined) throw new Error(`job without field "${name}"`)
@@ -96,13 +113,15 @@ export function decodeJob (fields: Record<string, Buffer>): Job {
     return value.toString()
   }
 
-  if (text('v') !== String(protocolVersion)) throw new Error(`job of protocol version ${text('v')}, this worker speaks ${protocolVersion}`)
+  if (text('v') !== String(protocolVersion))
+    throw new Error(`job of protocol version ${text('v')}, this worker speaks ${protocolVersion}`)
   const contentType = imageTypes.find(type => type === text('ct'))
   if (contentType === undefined) throw new Error(`job with unknown image type "${text('ct')}"`)
   if (fields['img'] === undefined) throw new Error('job without field "img"')
   const [ttlMs, attempt] = [Number(text('ttl')), Number(text('n'))]
   // NaN would never expire, and never be one delivery too many.
-  if (!Number.isFinite(ttlMs) || !Number.isInteger(attempt)) throw new Error(`job with ttl "${text('ttl')}" and n "${text('n')}"`)
+  if (!Number.isFinite(ttlMs) || !Number.isInteger(attempt))
+    throw new Error(`job with ttl "${text('ttl')}" and n "${text('n')}"`)
 
   return {
     id: text('id'),
@@ -115,13 +134,14 @@ export function decodeJob (fields: Record<string, Buffer>): Job {
   }
 }
 
-export function encodeOutcome (outcome: Outcome): string {
+export function encodeOutcome(outcome: Outcome): string {
   return JSON.stringify(outcome)
 }
 
 /** Throws if the text is not an outcome of this protocol version. */
-export function decodeOutcome (text: string): Outcome {
+export function decodeOutcome(text: string): Outcome {
   const value: unknown = JSON.parse(text)
-  if (!outcomeSchema.Check(value)) throw new Error(`not an outcome of protocol version ${protocolVersion}: ${text.slice(0, 200)}`)
+  if (!outcomeSchema.Check(value))
+    throw new Error(`not an outcome of protocol version ${protocolVersion}: ${text.slice(0, 200)}`)
   return value as Outcome
 }

@@ -17,7 +17,7 @@ export interface ModelKeys {
   result: (id: string) => string
 }
 
-export function keysOf (prefix: string, model: string): ModelKeys {
+export function keysOf(prefix: string, model: string): ModelKeys {
   const tag = `{${prefix}:${model}}`
   return {
     jobs: `${tag}:jobs`,
@@ -30,6 +30,6 @@ export function keysOf (prefix: string, model: string): ModelKeys {
 }
 
 /** The pub/sub channel that belongs to one request. */
-export function replyChannel (prefix: string, id: string): string {
+export function replyChannel(prefix: string, id: string): string {
   return `${prefix}:res:${id}`
 }

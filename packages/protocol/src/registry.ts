@@ -10,10 +10,10 @@ export interface WorkerReport {
   name: string
   pid: number
   state: WorkerState
-  model: { name: string, version: string, classes: number, width: number, height: number }
+  model: { name: string; version: string; classes: number; width: number; height: number }
   engine: string
   /** Fitted at warm-up: a batch of n takes a + b·n milliseconds. */
-  latency: { aMs: number, bMs: number }
+  latency: { aMs: number; bMs: number }
   maxBatch: number
   /** Images a second it can do: measured where it was kept busy, else fitted. */
   ratePerSecond: number
@@ -29,23 +29,34 @@ export interface SeenWorker extends WorkerReport {
 }
 
 /** A worker's side of the registry. */
-export function createRegistration (commands: Connection, keys: ModelKeys, clock: Clock) {
+export function createRegistration(commands: Connection, keys: ModelKeys, clock: Clock) {
   return {
-    async report (report: WorkerReport): Promise<void> {
-      await within(limits.commandTimeoutMs, 'report', Promise.all([
-        commands.hSet(keys.workers, report.name, JSON.stringify(report)),
-        commands.zAdd(keys.seen, { score: clock.now(), value: report.name })
-      ]))
+    async report(report: WorkerReport): Promise<void> {
+      await within(
+        limits.commandTimeoutMs,
+        'report',
+        Promise.all([
+          commands.hSet(keys.workers, report.name, JSON.stringify(report)),
+          commands.zAdd(keys.seen, { score: clock.now(), value: report.name })
+        ])
+      )
     },
 
-    async remove (name: string): Promise<void> {
-      await within(limits.commandTimeoutMs, 'remove', Promise.all([commands.hDel(keys.workers, name), commands.zRem(keys.seen, name)]))
+    async remove(name: string): Promise<void> {
+      await within(
+        limits.commandTimeoutMs,
+        'remove',
+        Promise.all([commands.hDel(keys.workers, name), commands.zRem(keys.seen, name)])
+      )
     },
 
     /** Forgets workers that were silent for `limits.workerForgottenMs`. */
-    async prune (): Promise<void> {
-      const gone = await within(limits.commandTimeoutMs, 'prune',
-        commands.zRangeByScore(keys.seen, '-inf', clock.now() - limits.workerForgottenMs))
+    async prune(): Promise<void> {
+      const gone = await within(
+        limits.commandTimeoutMs,
+        'prune',
+        commands.zRangeByScore(keys.seen, '-inf', clock.now() - limits.workerForgottenMs)
+      )
       for (const name of gone) await this.remove(name)
     }
   }
@@ -54,15 +65,21 @@ export function createRegistration (commands: Connection, keys: ModelKeys, clock
 export type Registration = ReturnType<typeof createRegistration>
 
 /** All workers of a model that were ever seen and not forgotten. */
-export async function readWorkers (commands: Connection, keys: ModelKeys): Promise<SeenWorker[]> {
-  const [time, reports, seen] = await within(limits.commandTimeoutMs, 'readWorkers', Promise.all([
-    commands.sendCommand<[string, string]>(['TIME']),
-    commands.hGetAll(keys.workers),
-    commands.zRangeWithScores(keys.seen, 0, -1)
-  ]))
+export async function readWorkers(commands: Connection, keys: ModelKeys): Promise<SeenWorker[]> {
+  const [time, reports, seen] = await within(
+    limits.commandTimeoutMs,
+    'readWorkers',
+    Promise.all([
+      commands.sendCommand<[string, string]>(['TIME']),
+      commands.hGetAll(keys.workers),
+      commands.zRangeWithScores(keys.seen, 0, -1)
+    ])
+  )
   const nowMs = Number(time[0]) * 1_000 + Number(time[1]) / 1_000
   return seen.flatMap(({ value, score }) => {
     const report = reports[value]
-    return report === undefined ? [] : [{ ...JSON.parse(report) as WorkerReport, silentMs: Math.max(0, nowMs - score) }]
+    return report === undefined
+      ? []
+      : [{ ...(JSON.parse(report) as WorkerReport), silentMs: Math.max(0, nowMs - score) }]
   })
 }

@@ -4,9 +4,13 @@ import { createHash } from 'node:crypto'
  * The Lua scripts: each is one atomic step of the protocol. They return arrays or numbers, never error strings with
  * text of a user in them, and touch only the keys they are given.
  */
-export interface Script { name: string, text: string, sha: string }
+export interface Script {
+  name: string
+  text: string
+  sha: string
+}
 
-function script (name: string, text: string): Script {
+function script(name: string, text: string): Script {
   return { name, text, sha: createHash('sha1').update(text).digest('hex') }
 }
 
@@ -16,7 +20,9 @@ function script (name: string, text: string): Script {
  * Returns {2, outcome} finished before | {1, entry} waiting already | {0, entry} enqueued | {-1, depth} full |
  * {-2} no stream: the caller creates the group at 0 and tries again, so that no job is added before its group.
  */
-export const enqueueScript = script('enqueue', `#!lua
+export const enqueueScript = script(
+  'enqueue',
+  `#!lua
 local outcome = redis.call('GET', KEYS[3])
 if outcome then return {2, outcome} end
 local entry = redis.call('GET', KEYS[2])
@@ -27,7 +33,8 @@ entry = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', unpack(ARGV, 3))
 if not entry then return {-2, ''} end
 redis.call('SET', KEYS[2], entry, 'PX', ARGV[1])
 return {0, entry}
-`)
+`
+)
 
 /**
  * Stores an outcome, publishes it if it is the first, and takes the job off the stream: the only place that acknowledges
@@ -35,7 +42,9 @@ return {0, entry}
  * KEYS jobs result dead; ARGV group, entry, outcome, result TTL in ms, channel, dead letters kept, then the fields of a dead letter if any.
  * Returns 1 if this outcome counts, 0 if another came first.
  */
-export const finishScript = script('finish', `#!lua flags=allow-oom
+export const finishScript = script(
+  'finish',
+  `#!lua flags=allow-oom
 local first = redis.call('SET', KEYS[2], ARGV[3], 'NX', 'PX', ARGV[4])
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
@@ -43,7 +52,8 @@ if not first then return 0 end
 if #ARGV > 6 then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', unpack(ARGV, 7)) end
 redis.call('PUBLISH', ARGV[5], ARGV[3])
 return 1
-`)
+`
+)
 
 /**
  * Says for each id where its job is. KEYS jobs, then result and job of each id; ARGV group.
@@ -54,7 +64,9 @@ return 1
  * again by a worker is empty and holds nobody's job; once it has newer entries, their delivery shows that ours is gone.
  * Takes no memory, so it runs even when Redis is out of it.
  */
-export const checkScript = script('check', `#!lua flags=allow-oom
+export const checkScript = script(
+  'check',
+  `#!lua flags=allow-oom
 local function after(a, b)
   local ams, aseq = string.match(a, '(%d+)-(%d+)')
   local bms, bseq = string.match(b, '(%d+)-(%d+)')
@@ -90,26 +102,33 @@ for i = 2, #KEYS, 2 do
   end
 end
 return replies
-`)
+`
+)
 
 /** Takes a job that nobody waits for off the stream; safe in every state. KEYS jobs job; ARGV group. Returns 1 if it was there. */
-export const cancelScript = script('cancel', `#!lua flags=allow-oom
+export const cancelScript = script(
+  'cancel',
+  `#!lua flags=allow-oom
 local entry = redis.call('GET', KEYS[2])
 if not entry then return 0 end
 redis.call('DEL', KEYS[2])
 redis.pcall('XACK', KEYS[1], ARGV[1], entry)
 return redis.call('XDEL', KEYS[1], entry)
-`)
+`
+)
 
 /**
  * Removes a consumer, but only one that holds nothing: XGROUP DELCONSUMER would drop its pending jobs without a trace.
  * KEYS jobs; ARGV group, consumer. Returns 1 if it is gone.
  */
-export const leaveScript = script('leave', `#!lua flags=allow-oom
+export const leaveScript = script(
+  'leave',
+  `#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 0 then return 1 end
 if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return 0 end
 redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 return 1
-`)
+`
+)
 
 export const scripts: readonly Script[] = [enqueueScript, finishScript, checkScript, cancelScript, leaveScript]

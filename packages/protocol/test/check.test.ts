@@ -6,10 +6,12 @@ import { openLab, readOne, success, type Lab } from './lab.ts'
 
 let redis: Awaited<ReturnType<typeof startRedis>>
 
-before(async () => { redis = await startRedis() })
+before(async () => {
+  redis = await startRedis()
+})
 after(() => redis.stop())
 
-async function stateOf ({ producer }: Lab, id: string): Promise<string | undefined> {
+async function stateOf({ producer }: Lab, id: string): Promise<string | undefined> {
   const [reply] = await producer.check([id])
   assert.equal(reply?.id, id)
   return reply.state
@@ -30,7 +32,10 @@ test('a job with a worker is owned', async t => {
 test('a queued job of the same millisecond as a delivered one is owned', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
-  for (const [id, entry] of [['first', '7-1'], ['second', '7-2']] as const) {
+  for (const [id, entry] of [
+    ['first', '7-1'],
+    ['second', '7-2']
+  ] as const) {
     await lab.commands.xAdd(lab.keys.jobs, entry, { v: '1' })
     await lab.commands.set(lab.keys.job(id), entry)
   }
@@ -79,10 +84,13 @@ test('each of 200 ids gets its own reply, in their order', async t => {
   for (const delivery of await worker.read(ids.length, assert.ifError)) {
     if (ids.indexOf(delivery.job.id) % 3 === 0) await worker.finish(delivery, success(delivery.job.id))
   }
-  assert.deepEqual(await lab.producer.check(ids), ids.map((id, i) => {
-    if (i % 3 === 0) return { id, state: 'finished', outcome: success(id) }
-    return { id, state: i % 3 === 1 ? 'owned' : 'lost' }
-  }))
+  assert.deepEqual(
+    await lab.producer.check(ids),
+    ids.map((id, i) => {
+      if (i % 3 === 0) return { id, state: 'finished', outcome: success(id) }
+      return { id, state: i % 3 === 1 ? 'owned' : 'lost' }
+    })
+  )
 })
 
 test('a job is still owned after XGROUP DESTROY, and delivered again', async t => {
@@ -98,7 +106,7 @@ test('a job is still owned after XGROUP DESTROY, and delivered again', async t =
 
 /** What takes a job away without an outcome, while it is with worker `a`. */
 const losses: Record<string, (lab: Lab, delivery: Delivery) => Promise<unknown>> = {
-  'FLUSHALL': ({ commands }) => commands.flushAll(),
+  FLUSHALL: ({ commands }) => commands.flushAll(),
   'an XACK by a stranger': ({ commands, keys }, { entry }) => commands.xAck(keys.jobs, group, entry),
   'XACK and XDEL by a stranger': async ({ commands, keys }, { entry }) => {
     await commands.xAck(keys.jobs, group, entry)
@@ -130,7 +138,7 @@ for (const [what, lose] of Object.entries(losses)) {
 }
 
 const wipes: Record<string, (lab: Lab) => Promise<unknown>> = {
-  'FLUSHALL': ({ commands }) => commands.flushAll(),
+  FLUSHALL: ({ commands }) => commands.flushAll(),
   'DEL of the stream': ({ commands, keys }) => commands.del(keys.jobs),
   'DEL of the stream, and a worker that makes it again': async lab => {
     await lab.commands.del(lab.keys.jobs)

@@ -6,16 +6,23 @@ import { until } from '../../../test/support/until.ts'
 import { connect, jobOf } from './lab.ts'
 
 /** A log that keeps the events. */
-function recorder () {
+function recorder() {
   const events: unknown[] = []
-  const record = (fields: object) => { events.push('event' in fields ? fields.event : fields) }
+  const record = (fields: object) => {
+    events.push('event' in fields ? fields.event : fields)
+  }
   const log: Log = { info: record, warn: record, error: record }
   return { events, log }
 }
 
 test('what never answers is given up, by name', async () => {
-  await assert.rejects(within(1, 'PING', new Promise(() => {})), error =>
-    error instanceof TimeoutError && error.code === 'TIMEOUT' && error.message === 'PING: no answer from Redis within 1 ms')
+  await assert.rejects(
+    within(1, 'PING', new Promise(() => {})),
+    error =>
+      error instanceof TimeoutError &&
+      error.code === 'TIMEOUT' &&
+      error.message === 'PING: no answer from Redis within 1 ms'
+  )
 })
 
 test('what answers in time is passed on, an error too', async () => {
@@ -29,7 +36,9 @@ test('an outage fails calls at once, is logged in two lines, and ends by itself'
   t.after(before.stop)
   const connection = await connect(t, before.url, log)
   let attempts = 0
-  connection.on('reconnecting', () => { attempts++ })
+  connection.on('reconnecting', () => {
+    attempts++
+  })
   await before.stop()
   await until('three attempts to reconnect', () => attempts >= 3)
   const producer = createProducer(connection, keysOf('t', 'everyday'))

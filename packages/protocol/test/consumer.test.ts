@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { createClock, createConsumer, group, isStreamGone, limits, queuedMs, type Consumer, type Pending } from '@streamsight/protocol'
+import {
+  createClock,
+  createConsumer,
+  group,
+  isStreamGone,
+  limits,
+  queuedMs,
+  type Consumer,
+  type Pending
+} from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
 import { until } from '../../../test/support/until.ts'
 import { connect, openLab, readOne, success, type Lab } from './lab.ts'
@@ -8,16 +17,18 @@ import { connect, openLab, readOne, success, type Lab } from './lab.ts'
 const hourMs = 3_600_000
 let redis: Awaited<ReturnType<typeof startRedis>>
 
-before(async () => { redis = await startRedis() })
+before(async () => {
+  redis = await startRedis()
+})
 after(() => redis.stop())
 
 /** Makes it look as if `holder` had been silent about an entry for an hour. */
-async function silence ({ commands, keys }: Lab, holder: string, entry: string): Promise<void> {
+async function silence({ commands, keys }: Lab, holder: string, entry: string): Promise<void> {
   await commands.xClaimJustId(keys.jobs, group, holder, 0, entry, { IDLE: hourMs })
 }
 
 /** The one entry that was delivered and not finished. */
-async function onlyPending (consumer: Consumer, idleMs = 0): Promise<Pending> {
+async function onlyPending(consumer: Consumer, idleMs = 0): Promise<Pending> {
   const [pending, ...others] = await consumer.pending({ idleMs, count: 10 })
   assert.ok(pending)
   assert.deepEqual(others, [])
@@ -25,7 +36,7 @@ async function onlyPending (consumer: Consumer, idleMs = 0): Promise<Pending> {
 }
 
 /** An entry that no gateway of this version wrote. */
-async function addUnreadable ({ commands, keys }: Lab): Promise<string> {
+async function addUnreadable({ commands, keys }: Lab): Promise<string> {
   return String(await commands.xAdd(keys.jobs, '*', { v: '99' }))
 }
 
@@ -34,9 +45,15 @@ test('jobs are read in order, each by one worker', async t => {
   const [a, b] = [await lab.worker('a'), await lab.worker('b')]
   const ids = []
   for (let i = 0; i < 5; i++) ids.push((await lab.enqueue()).id)
-  const deliveries = [...await a.read(2, assert.ifError), ...await b.read(10, assert.ifError)]
-  assert.deepEqual(deliveries.map(({ job }) => job.id), ids)
-  assert.deepEqual(deliveries.map(({ deliveries }) => deliveries), [1, 1, 1, 1, 1])
+  const deliveries = [...(await a.read(2, assert.ifError)), ...(await b.read(10, assert.ifError))]
+  assert.deepEqual(
+    deliveries.map(({ job }) => job.id),
+    ids
+  )
+  assert.deepEqual(
+    deliveries.map(({ deliveries }) => deliveries),
+    [1, 1, 1, 1, 1]
+  )
 })
 
 test('a read of an empty stream gives nothing', async t => {
@@ -51,7 +68,10 @@ test('a silent worker’s job is claimed by one of two that try', async t => {
   await silence(lab, 'a', entry)
   const pending = await onlyPending(b, limits.leaseMs)
   const claims = await Promise.all([b, c].map(worker => worker.claim(pending, limits.leaseMs)))
-  assert.deepEqual(claims.flatMap(claim => claim ? [claim.job.id] : []), [job.id])
+  assert.deepEqual(
+    claims.flatMap(claim => (claim ? [claim.job.id] : [])),
+    [job.id]
+  )
 })
 
 test('a job that its worker holds within the lease is not claimed', async t => {
@@ -129,9 +149,15 @@ test('a worker finds what is pending under its own name', async t => {
   const [a, b] = [await lab.worker('a'), await lab.worker('b')]
   const [first, second] = [await lab.delivered(a), await lab.delivered(b)]
   const mine = await a.pending({ idleMs: 0, mine: true, count: 10 })
-  assert.deepEqual(mine.map(({ entry, consumer, deliveries }) => [entry, consumer, deliveries]), [[first.entry, 'a', 1]])
+  assert.deepEqual(
+    mine.map(({ entry, consumer, deliveries }) => [entry, consumer, deliveries]),
+    [[first.entry, 'a', 1]]
+  )
   const all = await a.pending({ idleMs: 0, count: 10 })
-  assert.deepEqual(all.map(({ entry }) => entry), [first.entry, second.entry])
+  assert.deepEqual(
+    all.map(({ entry }) => entry),
+    [first.entry, second.entry]
+  )
   assert.equal((await a.pending({ idleMs: 0, count: 1 })).length, 1)
 })
 
@@ -141,9 +167,14 @@ test('a job that no worker can read is reported, and those beside it are read', 
   const entry = await addUnreadable(lab)
   const { id } = await lab.enqueue()
   const dropped: unknown[] = []
-  const deliveries = await worker.read(2, (...report) => { dropped.push(report) })
+  const deliveries = await worker.read(2, (...report) => {
+    dropped.push(report)
+  })
   assert.deepEqual(dropped, [[entry, new Error('job of protocol version 99, this worker speaks 1')]])
-  assert.deepEqual(deliveries.map(({ job }) => job.id), [id])
+  assert.deepEqual(
+    deliveries.map(({ job }) => job.id),
+    [id]
+  )
 })
 
 test('a job that no worker can read is not claimed either', async t => {
@@ -167,7 +198,10 @@ test('trimming removes what is old, and nothing else', async t => {
 test('what is trimmed under a worker’s hands is not claimed, and lost to the gateway', async t => {
   const lab = await openLab(t, redis.url)
   const clock = { ...createClock(lab.commands), now: () => Date.now() + hourMs }
-  const worker = createConsumer({ commands: lab.commands, blocking: await connect(t, redis.url) }, { keys: lab.keys, name: 'a', clock })
+  const worker = createConsumer(
+    { commands: lab.commands, blocking: await connect(t, redis.url) },
+    { keys: lab.keys, name: 'a', clock }
+  )
   const { job } = await lab.delivered(worker)
   assert.equal(await worker.trim(limits.strandedMs), 1)
   assert.equal(await worker.claim(await onlyPending(worker), 0), undefined)
@@ -177,7 +211,7 @@ test('what is trimmed under a worker’s hands is not claimed, and lost to the g
 
 const wipes: Record<string, (lab: Lab) => Promise<unknown>> = {
   'DEL of the stream': ({ commands, keys }) => commands.del(keys.jobs),
-  'FLUSHALL': ({ commands }) => commands.flushAll(),
+  FLUSHALL: ({ commands }) => commands.flushAll(),
   'XGROUP DESTROY': ({ commands, keys }) => commands.xGroupDestroy(keys.jobs, group)
 }
 

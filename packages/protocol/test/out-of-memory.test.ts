@@ -6,11 +6,13 @@ import { failure, letterOf, openLab, readOne, success, type Lab } from './lab.ts
 
 let redis: Awaited<ReturnType<typeof startRedis>>
 
-before(async () => { redis = await startRedis() })
+before(async () => {
+  redis = await startRedis()
+})
 after(() => redis.stop())
 
 /** As long as `work` goes on, Redis refuses every write that needs memory. */
-async function whileFull ({ commands }: Lab, work: () => Promise<void>): Promise<void> {
+async function whileFull({ commands }: Lab, work: () => Promise<void>): Promise<void> {
   await commands.configSet('maxmemory', '1')
   try {
     await work()
@@ -22,7 +24,9 @@ async function whileFull ({ commands }: Lab, work: () => Promise<void>): Promise
 test('ENQ is refused and says why', async t => {
   const lab = await openLab(t, redis.url)
   await lab.worker('a')
-  await whileFull(lab, () => assert.rejects(lab.producer.enqueue(lab.job(), 1), error => isOutOfMemory(error) && isReply(error, 'OOM')))
+  await whileFull(lab, () =>
+    assert.rejects(lab.producer.enqueue(lab.job(), 1), error => isOutOfMemory(error) && isReply(error, 'OOM'))
+  )
   await lab.assertEmpty()
   assert.deepEqual(await lab.producer.enqueue(lab.job(), 1), { state: 'queued' })
 })
@@ -65,13 +69,19 @@ test('CHECK finds outcomes and losses, and a worker can leave', async t => {
   const { id } = delivery.job
   await whileFull(lab, async () => {
     await worker.finish(delivery, success(id))
-    assert.deepEqual(await lab.producer.check([id, 'unknown']), [{ id, state: 'finished', outcome: success(id) }, { id: 'unknown', state: 'lost' }])
+    assert.deepEqual(await lab.producer.check([id, 'unknown']), [
+      { id, state: 'finished', outcome: success(id) },
+      { id: 'unknown', state: 'lost' }
+    ])
     assert.equal(await worker.leave(), true)
   })
 })
 
 test('an error that says nothing of memory is none of it', () => {
-  assert.equal(isOutOfMemory(new Error('ERR Error running script: OOM command not allowed when used memory > \'maxmemory\'')), true)
+  assert.equal(
+    isOutOfMemory(new Error("ERR Error running script: OOM command not allowed when used memory > 'maxmemory'")),
+    true
+  )
   assert.equal(isOutOfMemory(new Error('NOSCRIPT No matching script')), false)
   assert.equal(isOutOfMemory('OOM '), false)
 })

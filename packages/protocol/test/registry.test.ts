@@ -1,16 +1,26 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { createClock, createRegistration, limits, readWorkers, type Clock, type Connection, type WorkerReport } from '@streamsight/protocol'
+import {
+  createClock,
+  createRegistration,
+  limits,
+  readWorkers,
+  type Clock,
+  type Connection,
+  type WorkerReport
+} from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
 import { openLab, type Lab } from './lab.ts'
 
 const minuteMs = 60_000
 let redis: Awaited<ReturnType<typeof startRedis>>
 
-before(async () => { redis = await startRedis() })
+before(async () => {
+  redis = await startRedis()
+})
 after(() => redis.stop())
 
-function reportOf (name: string): WorkerReport {
+function reportOf(name: string): WorkerReport {
   return {
     name,
     pid: 4711,
@@ -25,18 +35,18 @@ function reportOf (name: string): WorkerReport {
   }
 }
 
-async function redisNowMs (commands: Connection): Promise<number> {
+async function redisNowMs(commands: Connection): Promise<number> {
   const [seconds, micros] = await commands.sendCommand<[string, string]>(['TIME'])
   return Number(seconds) * 1_000 + Number(micros) / 1_000
 }
 
 /** A clock that is `agoMs` behind Redis. */
-async function clockOfPast ({ commands }: Lab, agoMs: number): Promise<Clock> {
-  const atMs = await redisNowMs(commands) - agoMs
+async function clockOfPast({ commands }: Lab, agoMs: number): Promise<Clock> {
+  const atMs = (await redisNowMs(commands)) - agoMs
   return { now: () => atMs, sync: async () => {} }
 }
 
-async function report (lab: Lab, name: string, clock: Clock): Promise<void> {
+async function report(lab: Lab, name: string, clock: Clock): Promise<void> {
   await createRegistration(lab.commands, lab.keys, clock).report(reportOf(name))
 }
 
@@ -48,9 +58,9 @@ for (const offsetMs of [-minuteMs, 0, minuteMs]) {
     await clock.sync()
     // On a busy machine the question itself may take longer than that.
     const toleranceMs = Math.max(50, performance.now() - askedMs)
-    const earliest = await redisNowMs(commands) - toleranceMs
+    const earliest = (await redisNowMs(commands)) - toleranceMs
     const now = clock.now()
-    const latest = await redisNowMs(commands) + toleranceMs
+    const latest = (await redisNowMs(commands)) + toleranceMs
     assert.ok(earliest <= now && now <= latest, `${now} is not within ${earliest} and ${latest}`)
   })
 }
@@ -61,9 +71,9 @@ test('a clock follows the jumps of its source once it is synchronized again', as
   const clock = createClock(commands, () => performance.now() + jumpMs)
   await clock.sync()
   jumpMs = minuteMs
-  assert.ok(clock.now() > await redisNowMs(commands) + minuteMs / 2)
+  assert.ok(clock.now() > (await redisNowMs(commands)) + minuteMs / 2)
   await clock.sync()
-  assert.ok(clock.now() < await redisNowMs(commands) + minuteMs / 2)
+  assert.ok(clock.now() < (await redisNowMs(commands)) + minuteMs / 2)
 })
 
 test('what a worker says of itself is read with how long ago that was', async t => {
@@ -80,7 +90,10 @@ test('what a worker says of itself is read with how long ago that was', async t 
 test('a worker whose clock is ahead was heard of just now', async t => {
   const lab = await openLab(t, redis.url)
   await report(lab, 'a', await clockOfPast(lab, -minuteMs))
-  assert.deepEqual((await readWorkers(lab.commands, lab.keys)).map(({ silentMs }) => silentMs), [0])
+  assert.deepEqual(
+    (await readWorkers(lab.commands, lab.keys)).map(({ silentMs }) => silentMs),
+    [0]
+  )
 })
 
 test('a later report replaces the one before', async t => {
@@ -98,7 +111,10 @@ test('a worker that is removed is not read any more, and nothing is left of it',
   await report(lab, 'a', clock)
   await report(lab, 'b', clock)
   await createRegistration(lab.commands, lab.keys, clock).remove('a')
-  assert.deepEqual((await readWorkers(lab.commands, lab.keys)).map(({ name }) => name), ['b'])
+  assert.deepEqual(
+    (await readWorkers(lab.commands, lab.keys)).map(({ name }) => name),
+    ['b']
+  )
   await createRegistration(lab.commands, lab.keys, clock).remove('b')
   assert.equal(await lab.commands.exists([lab.keys.workers, lab.keys.seen]), 0)
 })
@@ -108,7 +124,10 @@ test('only a worker that was silent for long is forgotten', async t => {
   await report(lab, 'gone', await clockOfPast(lab, limits.workerForgottenMs + minuteMs))
   await report(lab, 'silent', await clockOfPast(lab, limits.workerForgottenMs - minuteMs))
   await createRegistration(lab.commands, lab.keys, await clockOfPast(lab, 0)).prune()
-  assert.deepEqual((await readWorkers(lab.commands, lab.keys)).map(({ name }) => name), ['silent'])
+  assert.deepEqual(
+    (await readWorkers(lab.commands, lab.keys)).map(({ name }) => name),
+    ['silent']
+  )
   assert.deepEqual(await lab.commands.hKeys(lab.keys.workers), ['silent'])
 })
 

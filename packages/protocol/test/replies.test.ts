@@ -8,10 +8,12 @@ import { connect, openLab, silent, success, type Lab } from './lab.ts'
 
 let redis: Awaited<ReturnType<typeof startRedis>>
 
-before(async () => { redis = await startRedis() })
+before(async () => {
+  redis = await startRedis()
+})
 after(() => redis.stop())
 
-async function openChannels (t: TestContext, log: Log = silent) {
+async function openChannels(t: TestContext, log: Log = silent) {
   const lab = await openLab(t, redis.url)
   const subscriber = await connect(t, redis.url)
   const channels = createReplyChannels({ subscriber, log })
@@ -23,7 +25,10 @@ async function openChannels (t: TestContext, log: Log = silent) {
     channels,
     received,
     channel: (name: string | number): string => `${lab.prefix}:res:${name}`,
-    listen: (channel: string) => channels.open(channel, outcome => { received.push(outcome) }),
+    listen: (channel: string) =>
+      channels.open(channel, outcome => {
+        received.push(outcome)
+      }),
     publish: (channel: string, text: string) => lab.commands.publish(channel, text),
     /** Channels that Redis knows of. */
     subscribed: () => lab.commands.pubSubChannels(`${lab.prefix}:*`),
@@ -33,16 +38,18 @@ async function openChannels (t: TestContext, log: Log = silent) {
 
 type Channels = Awaited<ReturnType<typeof openChannels>>
 
-function killSubscribers ({ commands }: Lab): Promise<number> {
+function killSubscribers({ commands }: Lab): Promise<number> {
   return commands.sendCommand<number>(['CLIENT', 'KILL', 'TYPE', 'pubsub'])
 }
 
 /** Unlike `once` of node:events it is not put off by an error in between. */
-function ready (subscriber: Connection): Promise<void> {
-  return new Promise(resolve => { subscriber.once('ready', resolve) })
+function ready(subscriber: Connection): Promise<void> {
+  return new Promise(resolve => {
+    subscriber.once('ready', resolve)
+  })
 }
 
-async function reconnect ({ commands }: Lab, subscriber: Connection): Promise<void> {
+async function reconnect({ commands }: Lab, subscriber: Connection): Promise<void> {
   const back = ready(subscriber)
   await commands.sendCommand(['CLIENT', 'KILL', 'ID', String(await subscriber.clientId())])
   await back
@@ -52,7 +59,10 @@ async function reconnect ({ commands }: Lab, subscriber: Connection): Promise<vo
  * Kills the subscriber's connection when what `work` says to Redis is on its way: a stopped Redis finds the kill first, and
  * never reads the rest.
  */
-async function killUnder ({ lab, subscriber }: Pick<Channels, 'lab' | 'subscriber'>, work: () => Promise<unknown>): Promise<void> {
+async function killUnder(
+  { lab, subscriber }: Pick<Channels, 'lab' | 'subscriber'>,
+  work: () => Promise<unknown>
+): Promise<void> {
   const back = ready(subscriber)
   process.kill(redis.pid, 'SIGSTOP')
   const killed = killSubscribers(lab)
@@ -64,14 +74,14 @@ async function killUnder ({ lab, subscriber }: Pick<Channels, 'lab' | 'subscribe
   await Promise.all([killed, working, back])
 }
 
-async function openFifty ({ channel, listen }: Channels): Promise<string[]> {
+async function openFifty({ channel, listen }: Channels): Promise<string[]> {
   const names = Array.from({ length: 50 }, (_, i) => channel(i))
   await Promise.all(names.map(listen))
   return names
 }
 
 /** As the gateway does it, again and again, until only `open` are left. */
-async function sweepTo ({ channels, subscribed }: Channels, open: string[]): Promise<void> {
+async function sweepTo({ channels, subscribed }: Channels, open: string[]): Promise<void> {
   await until('the stray channels are gone', async () => {
     await channels.sweep()
     return channels.size === open.length && (await subscribed()).length === open.length
@@ -197,7 +207,9 @@ test('a channel that could not be closed, opened again, hears its new listener a
   const fixture = await openChannels(t)
   const { channels, channel, listen, publish, received } = fixture
   const stale: Outcome[] = []
-  await channels.open(channel('a'), outcome => { stale.push(outcome) })
+  await channels.open(channel('a'), outcome => {
+    stale.push(outcome)
+  })
   await killUnder(fixture, () => channels.close(channel('a')))
   await listen(channel('a'))
   await publish(channel('a'), encodeOutcome(success('a')))
@@ -207,12 +219,20 @@ test('a channel that could not be closed, opened again, hears its new listener a
 
 test('a message that is no outcome is dropped and logged, and the next one arrives', async t => {
   const events: object[] = []
-  const { channel, listen, publish, received } = await openChannels(t, { ...silent, error: fields => { events.push(fields) } })
+  const { channel, listen, publish, received } = await openChannels(t, {
+    ...silent,
+    error: fields => {
+      events.push(fields)
+    }
+  })
   await listen(channel('a'))
   await publish(channel('a'), '{"v":2}')
   await publish(channel('a'), 'garbage')
   await publish(channel('a'), encodeOutcome(success('a')))
   await until('the outcome arrives', () => received.length > 0)
   assert.deepEqual(received, [success('a')])
-  assert.deepEqual(events.map(fields => 'event' in fields && fields.event), ['unreadable-outcome', 'unreadable-outcome'])
+  assert.deepEqual(
+    events.map(fields => 'event' in fields && fields.event),
+    ['unreadable-outcome', 'unreadable-outcome']
+  )
 })

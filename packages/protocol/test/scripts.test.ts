@@ -7,7 +7,9 @@ import { failure, letterOf, listen, openLab, success } from './lab.ts'
 
 let redis: Awaited<ReturnType<typeof startRedis>>
 
-before(async () => { redis = await startRedis() })
+before(async () => {
+  redis = await startRedis()
+})
 after(() => redis.stop())
 
 test('ENQ puts a job on the stream, under a marker that outlives its deadline', async t => {
@@ -16,7 +18,10 @@ test('ENQ puts a job on the stream, under a marker that outlives its deadline', 
   const { id, ttlMs, ...rest } = job()
   assert.deepEqual(await producer.enqueue({ id, ttlMs, ...rest }, 1), { state: 'queued' })
   const entries = await commands.xRange(keys.jobs, '-', '+')
-  assert.deepEqual(entries?.map(entry => entry.id), [await commands.get(keys.job(id))])
+  assert.deepEqual(
+    entries?.map(entry => entry.id),
+    [await commands.get(keys.job(id))]
+  )
   const markedMs = await commands.pTTL(keys.job(id))
   assert.ok(markedMs > ttlMs && markedMs <= ttlMs + limits.jobGraceMs, `${markedMs}`)
 })
@@ -33,7 +38,10 @@ test('ENQ of an id that has an outcome gives it', async t => {
   const worker = await lab.worker('a')
   const delivery = await lab.delivered(worker)
   await worker.finish(delivery, success(delivery.job.id))
-  assert.deepEqual(await lab.producer.enqueue(delivery.job, 1_000), { state: 'finished', outcome: success(delivery.job.id) })
+  assert.deepEqual(await lab.producer.enqueue(delivery.job, 1_000), {
+    state: 'finished',
+    outcome: success(delivery.job.id)
+  })
   await lab.assertEmpty()
 })
 
@@ -50,7 +58,10 @@ test('ENQ without a stream makes it, with the group at 0', async t => {
   const { producer, job, commands, keys } = await openLab(t, redis.url)
   assert.deepEqual(await producer.enqueue(job(), 1), { state: 'queued' })
   const groups = await commands.xInfoGroups(keys.jobs)
-  assert.deepEqual(groups.map(info => [info.name, info['last-delivered-id']]), [[group, '0-0']])
+  assert.deepEqual(
+    groups.map(info => [info.name, info['last-delivered-id']]),
+    [[group, '0-0']]
+  )
 })
 
 test('what was enqueued before any worker came is delivered', async t => {
@@ -109,7 +120,11 @@ test('FIN writes a dead letter with the first outcome, which an operator can rea
   const letters = createDeadLetters(lab.commands, lab.keys)
   const [letter] = await letters.list(10)
   assert.ok(letter)
-  assert.deepEqual(letter, { entry: letter.entry, at: new Date(Number.parseInt(letter.entry, 10)).toISOString(), ...letterOf(id) })
+  assert.deepEqual(letter, {
+    entry: letter.entry,
+    at: new Date(Number.parseInt(letter.entry, 10)).toISOString(),
+    ...letterOf(id)
+  })
   assert.deepEqual(await letters.get(letter.entry), letter)
   assert.deepEqual([await letters.remove(letter.entry), await letters.remove(letter.entry)], [true, false])
   assert.equal(await letters.get(letter.entry), undefined)
@@ -117,7 +132,11 @@ test('FIN writes a dead letter with the first outcome, which an operator can rea
 
 const remembered = {
   'a success': [success, limits.retryableResultTtlMs, limits.resultTtlMs],
-  'a failure of the image': [(id: string) => failure(id, 'UNDECODABLE_IMAGE'), limits.retryableResultTtlMs, limits.resultTtlMs],
+  'a failure of the image': [
+    (id: string) => failure(id, 'UNDECODABLE_IMAGE'),
+    limits.retryableResultTtlMs,
+    limits.resultTtlMs
+  ],
   'a poisoned image': [(id: string) => failure(id, 'POISONED_IMAGE'), limits.retryableResultTtlMs, limits.resultTtlMs],
   'a failure of the engine': [(id: string) => failure(id, 'INFERENCE_FAILED'), 0, limits.retryableResultTtlMs],
   'an expired deadline': [(id: string) => failure(id, 'DEADLINE_EXCEEDED'), 0, limits.retryableResultTtlMs]
@@ -159,7 +178,9 @@ test('CANCEL of a finished job leaves its outcome', async t => {
   const delivery = await lab.delivered(worker)
   await worker.finish(delivery, success(delivery.job.id))
   await lab.producer.cancel(delivery.job.id)
-  assert.deepEqual(await lab.producer.check([delivery.job.id]), [{ id: delivery.job.id, state: 'finished', outcome: success(delivery.job.id) }])
+  assert.deepEqual(await lab.producer.check([delivery.job.id]), [
+    { id: delivery.job.id, state: 'finished', outcome: success(delivery.job.id) }
+  ])
 })
 
 test('CANCEL of an id that was never enqueued, twice, or with the stream gone does nothing', async t => {

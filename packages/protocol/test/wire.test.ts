@@ -2,7 +2,17 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import {
-  decodeJob, decodeOutcome, encodeDeadLetter, encodeJob, encodeOutcome, failureCodes, group, imageTypes, keysOf, protocolVersion, replyChannel
+  decodeJob,
+  decodeOutcome,
+  encodeDeadLetter,
+  encodeJob,
+  encodeOutcome,
+  failureCodes,
+  group,
+  imageTypes,
+  keysOf,
+  protocolVersion,
+  replyChannel
 } from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
 import { failure, jobOf, openLab, readOne, success } from './lab.ts'
@@ -10,15 +20,22 @@ import { failure, jobOf, openLab, readOne, success } from './lab.ts'
 const id = '5f2b8a52-8f4e-4c39-9a58-2d0f6f3b7c11'
 let redis: Awaited<ReturnType<typeof startRedis>>
 
-before(async () => { redis = await startRedis() })
+before(async () => {
+  redis = await startRedis()
+})
 after(() => redis.stop())
 
 /** An entry's fields as a worker reads them. */
-function fieldsOf (fields: Record<string, string | undefined> = {}): Record<string, Buffer> {
+function fieldsOf(fields: Record<string, string | undefined> = {}): Record<string, Buffer> {
   const encoded = encodeJob(jobOf('ss', { id }))
-  const pairs = Array.from({ length: encoded.length / 2 }, (_, i) => [String(encoded[2 * i]), String(encoded[2 * i + 1])] as const)
+  const pairs = Array.from(
+    { length: encoded.length / 2 },
+    (_, i) => [String(encoded[2 * i]), String(encoded[2 * i + 1])] as const
+  )
   const texts: Record<string, string | undefined> = { ...Object.fromEntries(pairs), ...fields }
-  return Object.fromEntries(Object.entries(texts).flatMap(([name, text]) => text === undefined ? [] : [[name, Buffer.from(text)]]))
+  return Object.fromEntries(
+    Object.entries(texts).flatMap(([name, text]) => (text === undefined ? [] : [[name, Buffer.from(text)]]))
+  )
 }
 
 test('the keys of a model share one hash tag, and the channel of a request has none', () => {
@@ -39,28 +56,55 @@ test('the words of the protocol are these', () => {
   assert.equal(protocolVersion, 1)
   assert.deepEqual(imageTypes, ['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff', 'bmp'])
   assert.deepEqual(failureCodes, [
-    'UNDECODABLE_IMAGE', 'UNSUPPORTED_IMAGE', 'TOO_MANY_PIXELS', 'POISONED_IMAGE', 'INFERENCE_FAILED', 'DEADLINE_EXCEEDED'
+    'UNDECODABLE_IMAGE',
+    'UNSUPPORTED_IMAGE',
+    'TOO_MANY_PIXELS',
+    'POISONED_IMAGE',
+    'INFERENCE_FAILED',
+    'DEADLINE_EXCEEDED'
   ])
 })
 
 test('a job is a stream entry of eight fields, the image last', async t => {
   const lab = await openLab(t, redis.url)
-  await lab.enqueue({ id, replyTo: `ss:res:${id}`, contentType: 'webp', attempt: 2, ttlMs: 8_000, options: { topK: 3 }, image: Buffer.from('RIFF') })
+  await lab.enqueue({
+    id,
+    replyTo: `ss:res:${id}`,
+    contentType: 'webp',
+    attempt: 2,
+    ttlMs: 8_000,
+    options: { topK: 3 },
+    image: Buffer.from('RIFF')
+  })
   const entries = await lab.commands.sendCommand<Array<[string, string[]]>>(['XRANGE', lab.keys.jobs, '-', '+'])
-  assert.deepEqual(entries.map(([, fields]) => fields), [[
-    'v', '1',
-    'id', id,
-    'ttl', '8000',
-    're', `ss:res:${id}`,
-    'ct', 'webp',
-    'n', '2',
-    'opt', '{"topK":3}',
-    'img', 'RIFF'
-  ]])
+  assert.deepEqual(
+    entries.map(([, fields]) => fields),
+    [
+      [
+        'v',
+        '1',
+        'id',
+        id,
+        'ttl',
+        '8000',
+        're',
+        `ss:res:${id}`,
+        'ct',
+        'webp',
+        'n',
+        '2',
+        'opt',
+        '{"topK":3}',
+        'img',
+        'RIFF'
+      ]
+    ]
+  )
 })
 
 test('a success is this JSON', () => {
-  const text = `{"v":1,"id":"${id}","status":"ok","predictions":[{"label":"tabby","probability":0.75}],` +
+  const text =
+    `{"v":1,"id":"${id}","status":"ok","predictions":[{"label":"tabby","probability":0.75}],` +
     '"model":{"name":"everyday","version":"1"},"engine":"cpu","worker":"host-1","batchSize":4,"deliveries":1,' +
     '"timings":{"queueMs":1.5,"decodeMs":2.5,"inferMs":3.5}}'
   assert.equal(encodeOutcome(success(id)), text)
@@ -74,9 +118,33 @@ test('a failure is this JSON', () => {
 })
 
 test('a dead letter has these fields', () => {
-  const letter = { id, code: 'POISONED_IMAGE', error: 'none survived', deliveries: 3, contentType: 'png', bytes: 12, sha256: 'ab12', worker: 'host-1' }
+  const letter = {
+    id,
+    code: 'POISONED_IMAGE',
+    error: 'none survived',
+    deliveries: 3,
+    contentType: 'png',
+    bytes: 12,
+    sha256: 'ab12',
+    worker: 'host-1'
+  }
   assert.deepEqual(encodeDeadLetter(letter), [
-    'id', id, 'code', 'POISONED_IMAGE', 'error', 'none survived', 'deliveries', '3', 'contentType', 'png', 'bytes', '12', 'sha256', 'ab12', 'worker', 'host-1'
+    'id',
+    id,
+    'code',
+    'POISONED_IMAGE',
+    'error',
+    'none survived',
+    'deliveries',
+    '3',
+    'contentType',
+    'png',
+    'bytes',
+    '12',
+    'sha256',
+    'ab12',
+    'worker',
+    'host-1'
   ])
 })
 
@@ -100,13 +168,25 @@ test('a job with an image type that no decoder knows is refused', () => {
 
 test('an outcome of another protocol version is refused', () => {
   for (const outcome of [success(id), failure(id)]) {
-    assert.throws(() => decodeOutcome(JSON.stringify({ ...outcome, v: 2 })), /^Error: not an outcome of protocol version 1: \{"v":2/)
+    assert.throws(
+      () => decodeOutcome(JSON.stringify({ ...outcome, v: 2 })),
+      /^Error: not an outcome of protocol version 1: \{"v":2/
+    )
   }
 })
 
 test('what is no outcome is refused', () => {
   const { timings: _timings, ...untimed } = success(id)
-  const garbage = ['', 'null', '[]', '{}', '"ok"', '{"v":1', JSON.stringify(untimed), JSON.stringify({ ...failure(id), code: 'UNHEARD_OF' })]
+  const garbage = [
+    '',
+    'null',
+    '[]',
+    '{}',
+    '"ok"',
+    '{"v":1',
+    JSON.stringify(untimed),
+    JSON.stringify({ ...failure(id), code: 'UNHEARD_OF' })
+  ]
   for (const text of garbage) assert.throws(() => decodeOutcome(text), `accepted ${text}`)
 })
 
@@ -134,6 +214,6 @@ test('a claimed image is the same byte for byte', async t => {
   assert.equal(claimed && sha256(claimed.job.image), sha256(images['100 KB of noise']))
 })
 
-function sha256 (bytes: Buffer): string {
+function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }

@@ -6,14 +6,25 @@ export class ConfigError extends Error {
   readonly code = 'CONFIG'
 }
 
-interface Violation { instancePath: string, keyword: string, params: Record<string, unknown>, message?: string }
-interface Property { description?: string, default?: unknown }
+interface Violation {
+  instancePath: string
+  keyword: string
+  params: Record<string, unknown>
+  message?: string
+}
+interface Property {
+  description?: string
+  default?: unknown
+}
 
 /**
  * The settings of a process from environment variables, validated and with defaults. An empty variable counts as unset.
  * Throws a ConfigError that names each bad variable, its value and what is allowed.
  */
-export function loadConfig<Schema extends TObject> (schema: Schema, env: Record<string, string | undefined>): Static<Schema> {
+export function loadConfig<Schema extends TObject>(
+  schema: Schema,
+  env: Record<string, string | undefined>
+): Static<Schema> {
   const data = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
   try {
     return envSchema<Static<Schema>>({ schema, data, env: false })
@@ -25,11 +36,18 @@ export function loadConfig<Schema extends TObject> (schema: Schema, env: Record<
 }
 
 /** The parts of a comma-separated setting, each once and without the blanks around it. */
-export function listOf (setting: string): string[] {
-  return [...new Set(setting.split(',').map(part => part.trim()).filter(part => part !== ''))]
+export function listOf(setting: string): string[] {
+  return [
+    ...new Set(
+      setting
+        .split(',')
+        .map(part => part.trim())
+        .filter(part => part !== '')
+    )
+  ]
 }
 
-function describe (violation: Violation, schema: TObject, data: Record<string, unknown>): string {
+function describe(violation: Violation, schema: TObject, data: Record<string, unknown>): string {
   const name = violation.instancePath.slice(1) || String(violation.params['missingProperty'])
   const property = schema.properties[name] as Property | undefined
   const given = /KEY|TOKEN|PASSWORD|URL/.test(name) ? '(hidden)' : JSON.stringify(data[name])

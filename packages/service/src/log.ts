@@ -1,7 +1,7 @@
 import { destination, pino, type Logger } from 'pino'
 
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
-export type LogLevel = typeof logLevels[number]
+export type LogLevel = (typeof logLevels)[number]
 
 /** What no line may show: a field with such a name, credentials in an address (of limited length, because clients can bring in any text), in a header. */
 const secrets: Array<[pattern: RegExp, instead: string]> = [
@@ -17,13 +17,21 @@ const secrets: Array<[pattern: RegExp, instead: string]> = [
 const gathered = { dest: 1, sync: false, minLength: 4_096, periodicFlush: 50 }
 
 /** JSON, one line an event, to standard output; readable by people only on a terminal. Secrets are cut out wherever they turn up. */
-export function createLogger ({ name, level, pretty }: { name: string, level: LogLevel, pretty: boolean }): Logger {
+export function createLogger({ name, level, pretty }: { name: string; level: LogLevel; pretty: boolean }): Logger {
   const options = {
     name,
     level,
     // The finished line, because pino's own redaction looks at fields of a known depth, and never into the text of an error.
-    hooks: { streamWrite: (line: string) => secrets.reduce((text, [pattern, instead]) => text.replace(pattern, instead), line) }
+    hooks: {
+      streamWrite: (line: string) => secrets.reduce((text, [pattern, instead]) => text.replace(pattern, instead), line)
+    }
   }
   if (!pretty) return pino(options, destination(gathered))
-  return pino({ ...options, transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', singleLine: true } } })
+  return pino({
+    ...options,
+    transport: {
+      target: 'pino-pretty',
+      options: { ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', singleLine: true }
+    }
+  })
 }

@@ -45,35 +45,50 @@ const wrong: Array<[env: Record<string, string>, message: string]> = [
 for (const [env, message] of wrong) {
   const [name, value] = Object.entries(env)[0] ?? []
   test(`${name}=${value} is refused in one line with name, value and what is allowed`, () => {
-    assert.throws(() => loadConfig(schema, env), error => {
-      assert.ok(error instanceof ConfigError)
-      assert.equal(error.code, 'CONFIG')
-      assert.equal(error.message, message)
-      return true
-    })
+    assert.throws(
+      () => loadConfig(schema, env),
+      error => {
+        assert.ok(error instanceof ConfigError)
+        assert.equal(error.code, 'CONFIG')
+        assert.equal(error.message, message)
+        return true
+      }
+    )
   })
 }
 
 test('everything that is wrong is said at once, one line each', () => {
-  assert.throws(() => loadConfig(schema, { PORT: 'abc', LEVEL: 'loud', PREFIX: 'ok' }), error => {
-    const lines = (error as Error).message.split('\n')
-    assert.deepEqual(lines.map(line => line.split('=')[0]), ['PORT', 'LEVEL'])
-    return true
-  })
+  assert.throws(
+    () => loadConfig(schema, { PORT: 'abc', LEVEL: 'loud', PREFIX: 'ok' }),
+    error => {
+      const lines = (error as Error).message.split('\n')
+      assert.deepEqual(
+        lines.map(line => line.split('=')[0]),
+        ['PORT', 'LEVEL']
+      )
+      return true
+    }
+  )
 })
 
 test('what has no default must be given', () => {
   const strict = Type.Object({ NAME: Type.String({ description: 'Who' }) })
-  assert.throws(() => loadConfig(strict, {}), { code: 'CONFIG', message: /^NAME=undefined is not valid: must have required property .*NAME.*\. Who \(default: none\)$/ })
+  assert.throws(() => loadConfig(strict, {}), {
+    code: 'CONFIG',
+    message: /^NAME=undefined is not valid: must have required property .*NAME.*\. Who \(default: none\)$/
+  })
 })
 
 test('a secret that is not valid is not shown', () => {
   for (const name of ['API_KEYS', 'ADMIN_TOKEN', 'REDIS_PASSWORD', 'REDIS_URL']) {
     const strict: TObject = Type.Object({ [name]: Type.String({ pattern: '^[a-z]+$', description: 'Secret' }) })
-    assert.throws(() => loadConfig(strict, { [name]: 'hunter2' }), error => {
-      assert.match((error as Error).message, new RegExp(`^${name}=\\(hidden\\) is not valid`))
-      assert.doesNotMatch((error as Error).message, /hunter2/)
-      return true
-    })
+    assert.throws(
+      () => loadConfig(strict, { [name]: 'hunter2' }),
+      error => {
+        assert.match((error as Error).message, new RegExp(`^${name}=\\(hidden\\) is not valid`))
+        assert.doesNotMatch((error as Error).message, /hunter2/)
+        return true
+      }
+    )
   }
 })

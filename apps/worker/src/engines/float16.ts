@@ -7,20 +7,20 @@ const value = new Float32Array(bits.buffer)
 const decoded = Float32Array.from({ length: 0x10000 }, (_, half) => decode(half))
 
 /** The nearest half of each number, ties to even; what is too large becomes infinite. */
-export function toFloat16 (values: Float32Array): Uint16Array<ArrayBuffer> {
+export function toFloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
   const halves = new Uint16Array(values.length)
   for (let i = 0; i < values.length; i++) halves[i] = encode(values[i] as number)
   return halves
 }
 
-export function fromFloat16 (halves: Uint16Array): Float32Array<ArrayBuffer> {
+export function fromFloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
   const values = new Float32Array(halves.length)
   for (let i = 0; i < halves.length; i++) values[i] = decoded[halves[i] as number] as number
   return values
 }
 
 /** Sign 1 bit, exponent 5 bits biased by 15, fraction 10 bits. */
-function decode (half: number): number {
+function decode(half: number): number {
   const sign = half & 0x8000 ? -1 : 1
   const exponent = (half >> 10) & 0x1f
   const fraction = half & 0x3ff
@@ -28,7 +28,7 @@ function decode (half: number): number {
   return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15))
 }
 
-function encode (number: number): number {
+function encode(number: number): number {
   value[0] = number
   const word = bits[0] as number
   const sign = (word >>> 16) & 0x8000
@@ -42,7 +42,7 @@ function encode (number: number): number {
 }
 
 /** Below 2⁻¹⁴ halves are multiples of 2⁻²⁴. */
-function subnormal (magnitude: number): number {
+function subnormal(magnitude: number): number {
   bits[0] = magnitude
   const units = (value[0] as number) * 2 ** 24
   const whole = Math.floor(units)

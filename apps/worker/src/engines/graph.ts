@@ -1,18 +1,33 @@
 import { ModelError, type Artifact, type Manifest } from '@streamsight/models'
 
 /** What a model file declares of one of its inputs or outputs. A free dimension is undefined, and so is an unknown rank. */
-export interface Declared { name: string, type: string, dims: Array<number | undefined> | undefined }
+export interface Declared {
+  name: string
+  type: string
+  dims: Array<number | undefined> | undefined
+}
 
-export interface Graph { inputs: Declared[], outputs: Declared[] }
+export interface Graph {
+  inputs: Declared[]
+  outputs: Declared[]
+}
 
-export interface Wanted { artifact: Artifact, manifest: Manifest, inputTypes: readonly string[], outputTypes: readonly string[] }
+export interface Wanted {
+  artifact: Artifact
+  manifest: Manifest
+  inputTypes: readonly string[]
+  outputTypes: readonly string[]
+}
 
 /**
  * The one input and one output of a classifier, and the batch size if the model was exported for one alone. Throws a ModelError
  * that names the file and both numbers where the graph is not what the manifest says; what the graph leaves open shows when it
  * runs for the first time.
  */
-export function checkGraph (graph: Graph, { artifact, manifest, inputTypes, outputTypes }: Wanted): { input: Declared, output: Declared, fixedBatch: number | undefined } {
+export function checkGraph(
+  graph: Graph,
+  { artifact, manifest, inputTypes, outputTypes }: Wanted
+): { input: Declared; output: Declared; fixedBatch: number | undefined } {
   const input = only(graph.inputs, `${artifact.path}: inputs`)
   const output = only(graph.outputs, `${artifact.path}: outputs`)
   assertType(input, inputTypes, `${artifact.path}: input`)
@@ -24,21 +39,29 @@ export function checkGraph (graph: Graph, { artifact, manifest, inputTypes, outp
 }
 
 /** Dimensions of one image in the artifact's layout. */
-export function imageDims ({ input: { width, height } }: Manifest, layout: Artifact['layout']): [number, number, number] {
+export function imageDims(
+  { input: { width, height } }: Manifest,
+  layout: Artifact['layout']
+): [number, number, number] {
   return layout === 'NCHW' ? [3, height, width] : [height, width, 3]
 }
 
-function only (values: Declared[], what: string): Declared {
+function only(values: Declared[], what: string): Declared {
   const [value, ...more] = values
   if (value !== undefined && more.length === 0) return value
-  throw new ModelError(`${what} are ${values.length} (${values.map(({ name }) => name).join(', ')}), a classifier has one: export the model again with that alone`)
+  throw new ModelError(
+    `${what} are ${values.length} (${values.map(({ name }) => name).join(', ')}), a classifier has one: export the model again with that alone`
+  )
 }
 
-function assertType ({ name, type }: Declared, allowed: readonly string[], what: string): void {
-  if (!allowed.includes(type)) throw new ModelError(`${what} "${name}" is ${type}, which is not supported: export the model with ${allowed.join(' or ')}`)
+function assertType({ name, type }: Declared, allowed: readonly string[], what: string): void {
+  if (!allowed.includes(type))
+    throw new ModelError(
+      `${what} "${name}" is ${type}, which is not supported: export the model with ${allowed.join(' or ')}`
+    )
 }
 
-function assertImages ({ name, dims }: Declared, { path, layout }: Artifact, manifest: Manifest): void {
+function assertImages({ name, dims }: Declared, { path, layout }: Artifact, manifest: Manifest): void {
   if (dims === undefined) return
   if (dims.length === 4 && fits(dims, imageDims(manifest, layout))) return
   const { width, height } = manifest.input
@@ -47,23 +70,32 @@ function assertImages ({ name, dims }: Declared, { path, layout }: Artifact, man
 }
 
 /** The likely mistake, where one change of the manifest would make it fit. */
-function hint (dims: Array<number | undefined>, layout: Artifact['layout'], manifest: Manifest): string {
+function hint(dims: Array<number | undefined>, layout: Artifact['layout'], manifest: Manifest): string {
   const other = layout === 'NCHW' ? 'NHWC' : 'NCHW'
   return dims.length === 4 && fits(dims, imageDims(manifest, other)) ? `: its field "layout" must be ${other}` : ''
 }
 
-function fits (dims: Array<number | undefined>, image: number[]): boolean {
+function fits(dims: Array<number | undefined>, image: number[]): boolean {
   return dims.slice(1).every((dim, i) => dim === undefined || dim === image[i])
 }
 
 /** [N, classes]; or with ones behind, as SqueezeNet ends; or without N, as some models for one image do. */
-function assertClasses ({ name, dims }: Declared, { file, classes, fixedBatch }: { file: string, classes: number, fixedBatch: number | undefined }): void {
-  const perImage = dims?.length === 1 ? dims.map(dim => dim === undefined ? dim : dim / (fixedBatch ?? 1)) : dims?.slice(1)
-  const scores = perImage?.reduce<number | undefined>((product, dim) => product === undefined || dim === undefined ? undefined : product * dim, 1)
+function assertClasses(
+  { name, dims }: Declared,
+  { file, classes, fixedBatch }: { file: string; classes: number; fixedBatch: number | undefined }
+): void {
+  const perImage =
+    dims?.length === 1 ? dims.map(dim => (dim === undefined ? dim : dim / (fixedBatch ?? 1))) : dims?.slice(1)
+  const scores = perImage?.reduce<number | undefined>(
+    (product, dim) => (product === undefined || dim === undefined ? undefined : product * dim),
+    1
+  )
   if (scores === undefined || scores === classes) return
-  throw new ModelError(`${file}: output "${name}" is ${show(dims ?? [])}, ${scores} scores an image; the manifest says ${classes} classes (field "output.classes")`)
+  throw new ModelError(
+    `${file}: output "${name}" is ${show(dims ?? [])}, ${scores} scores an image; the manifest says ${classes} classes (field "output.classes")`
+  )
 }
 
-function show (dims: Array<number | undefined>): string {
+function show(dims: Array<number | undefined>): string {
   return `[${dims.map((dim, i) => dim ?? (i === 0 ? 'N' : '?')).join(', ')}]`
 }

@@ -29,7 +29,7 @@ export interface ThreadOptions {
  * Loads the model in a thread of its own. Rejects with the engines' reasons if none can run it. A thread that dies fails the
  * batches it had; the next batch gets a new thread.
  */
-export async function startInference (options: ChooseOptions, threadOptions: ThreadOptions = {}): Promise<Inference> {
+export async function startInference(options: ChooseOptions, threadOptions: ThreadOptions = {}): Promise<Inference> {
   let thread = await startThread(options, threadOptions)
   let starting: Promise<EngineThread> | undefined
   const spare: SharedArrayBuffer[] = []
@@ -38,12 +38,12 @@ export async function startInference (options: ChooseOptions, threadOptions: Thr
 
   return {
     ...ready,
-    allocate (floats) {
+    allocate(floats) {
       const fits = spare.findIndex(({ byteLength }) => byteLength >= 4 * floats)
       const [buffer = new SharedArrayBuffer(4 * floats)] = fits === -1 ? [] : spare.splice(fits, 1)
       return new Float32Array(buffer, 0, floats)
     },
-    async infer (input, batchSize) {
+    async infer(input, batchSize) {
       if (closed) throw new Error('the engine is closed')
       const living = thread.isDead() ? await restart() : thread
       const scores = await living.infer(input, batchSize)
@@ -51,22 +51,24 @@ export async function startInference (options: ChooseOptions, threadOptions: Thr
       keep(input)
       return scores
     },
-    async close () {
+    async close() {
       closed = true
       await starting?.catch(() => {})
       await thread.close()
     }
   }
 
-  function keep ({ buffer }: Float32Array): void {
+  function keep({ buffer }: Float32Array): void {
     // Twice in the pool it would be two batches at once.
     if (buffer instanceof SharedArrayBuffer && !spare.includes(buffer)) spare.push(buffer)
     spare.splice(0, spare.length - spares)
   }
 
   /** A new thread for the dead one; the same for all who ask while it starts. */
-  async function restart (): Promise<EngineThread> {
-    starting ??= startThread(options, threadOptions).finally(() => { starting = undefined })
+  async function restart(): Promise<EngineThread> {
+    starting ??= startThread(options, threadOptions).finally(() => {
+      starting = undefined
+    })
     thread = await starting
     if (closed) throw new Error('the engine is closed')
     return thread
@@ -75,25 +77,32 @@ export async function startInference (options: ChooseOptions, threadOptions: Thr
 
 type EngineThread = Awaited<ReturnType<typeof startThread>>
 
-async function startThread (options: ChooseOptions, { script = new URL('./thread.js', import.meta.url) }: ThreadOptions) {
+async function startThread(
+  options: ChooseOptions,
+  { script = new URL('./thread.js', import.meta.url) }: ThreadOptions
+) {
   const worker = new Worker(script, { workerData: options })
   const post = (request: Request) => worker.postMessage(request)
   const ended = new Promise<void>(resolve => worker.once('exit', () => resolve()))
-  const waiting = new Map<number, { resolve: (scores: Float32Array) => void, reject: (error: Error) => void }>()
+  const waiting = new Map<number, { resolve: (scores: Float32Array) => void; reject: (error: Error) => void }>()
   let nextId = 0
   let dead = false
 
   const ready = await new Promise<Ready>((resolve, reject) => {
     worker.on('message', (reply: Reply) => {
       switch (reply.type) {
-        case 'ready': return resolve(reply)
+        case 'ready':
+          return resolve(reply)
         // A library's own threads and handles would keep it.
-        case 'closed': return void worker.terminate()
+        case 'closed':
+          return void worker.terminate()
         case 'unavailable':
           void worker.terminate()
           return reject(new Error(reply.reason))
-        case 'scores': return settle(reply.id)?.resolve(reply.scores)
-        case 'failed': return settle(reply.id)?.reject(new Error(reply.reason))
+        case 'scores':
+          return settle(reply.id)?.resolve(reply.scores)
+        case 'failed':
+          return settle(reply.id)?.reject(new Error(reply.reason))
       }
     })
     const die = (reason: string) => {
@@ -110,7 +119,7 @@ async function startThread (options: ChooseOptions, { script = new URL('./thread
   return {
     ready,
     isDead: () => dead,
-    infer (input: Float32Array, batchSize: number): Promise<Float32Array> {
+    infer(input: Float32Array, batchSize: number): Promise<Float32Array> {
       return new Promise((resolve, reject) => {
         // A message to a thread that has ended is lost without a word.
         if (dead) return reject(new Error('the engine’s thread has ended'))
@@ -120,13 +129,13 @@ async function startThread (options: ChooseOptions, { script = new URL('./thread
       })
     },
     /** Asked first, and only then terminated: ONNX Runtime takes the process down if its thread is gone as a batch comes back. */
-    async close (): Promise<void> {
+    async close(): Promise<void> {
       post({ type: 'close' })
       await ended
     }
   }
 
-  function settle (id: number) {
+  function settle(id: number) {
     const entry = waiting.get(id)
     waiting.delete(id)
     return entry

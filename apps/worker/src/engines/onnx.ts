@@ -33,19 +33,31 @@ const inputTensors: Record<string, (values: Float32Array, dims: number[]) => Ten
 }
 
 /** ONNX Runtime. Its `run` blocks the calling thread, whatever its type says. */
-export async function openOnnx ({ model: { dir, manifest }, artifact, name, threads }: EngineOptions): Promise<Engine> {
+export async function openOnnx({ model: { dir, manifest }, artifact, name, threads }: EngineOptions): Promise<Engine> {
   const provider = providers[name as keyof typeof providers]
   assertAvailable(provider)
-  const session = await InferenceSession.create(join(dir, artifact.path), { executionProviders: [provider], intraOpNumThreads: threads, ...sessionOptions })
+  const session = await InferenceSession.create(join(dir, artifact.path), {
+    executionProviders: [provider],
+    intraOpNumThreads: threads,
+    ...sessionOptions
+  })
   const graph = { inputs: session.inputMetadata.map(toDeclared), outputs: session.outputMetadata.map(toDeclared) }
-  const { input, output, fixedBatch } = checkGraph(graph, { artifact, manifest, inputTypes: Object.keys(inputTensors), outputTypes: ['float32', 'float16'] })
-  const toTensor = inputTensors[input.type] as typeof inputTensors[string]
+  const { input, output, fixedBatch } = checkGraph(graph, {
+    artifact,
+    manifest,
+    inputTypes: Object.keys(inputTensors),
+    outputTypes: ['float32', 'float16']
+  })
+  const toTensor = inputTensors[input.type] as (typeof inputTensors)[string]
   const dims = imageDims(manifest, artifact.layout)
 
   return {
     // CUDA tries cuDNN's algorithms anew for each shape, WebGPU compiles a shader for it.
-    batchSizes: fixedBatch !== undefined ? { kind: 'fixed', size: fixedBatch } : { kind: provider === 'cpu' ? 'any' : 'compiled' },
-    async run (values, batchSize) {
+    batchSizes:
+      fixedBatch !== undefined
+        ? { kind: 'fixed', size: fixedBatch }
+        : { kind: provider === 'cpu' ? 'any' : 'compiled' },
+    async run(values, batchSize) {
       const results = await session.run({ [input.name]: toTensor(values, [batchSize, ...dims]) })
       return toFloats(results[output.name], `${artifact.path}: output "${output.name}"`)
     },
@@ -53,32 +65,33 @@ export async function openOnnx ({ model: { dir, manifest }, artifact, name, thre
   }
 }
 
-function toDeclared (value: InferenceSession.ValueMetadata): Declared {
+function toDeclared(value: InferenceSession.ValueMetadata): Declared {
   if (!value.isTensor) return { name: value.name, type: 'a sequence or map', dims: undefined }
-  const dims = value.shape.map(dim => typeof dim === 'number' ? dim : undefined)
+  const dims = value.shape.map(dim => (typeof dim === 'number' ? dim : undefined))
   // ONNX Runtime writes an unknown shape like that of a scalar.
   return { name: value.name, type: value.type, dims: dims.length === 0 ? undefined : dims }
 }
 
-function toFloats (output: Tensor | undefined, what: string): Float32Array {
+function toFloats(output: Tensor | undefined, what: string): Float32Array {
   if (output?.type === 'float32') return output.data as Float32Array
   if (output?.type === 'float16') return fromFloat16(toBits(output.data as Uint16Array))
   throw new Error(`${what} is ${output?.type ?? 'missing'}`)
 }
 
 /** Where JavaScript has a Float16Array, the library uses it. */
-function toBits (halves: Uint16Array): Uint16Array {
+function toBits(halves: Uint16Array): Uint16Array {
   return new Uint16Array(halves.buffer, halves.byteOffset, halves.length)
 }
 
-function assertAvailable (provider: string): void {
+function assertAvailable(provider: string): void {
   if (provider === 'cpu') return
   if (!hasGpu()) throw new Error('no GPU device on this machine')
-  if (!listSupportedBackends().some(({ name }) => name === provider)) throw new Error(`this build of ONNX Runtime has no support for ${provider}`)
+  if (!listSupportedBackends().some(({ name }) => name === provider))
+    throw new Error(`this build of ONNX Runtime has no support for ${provider}`)
 }
 
 /** A GPU's device file, under WSL too. Without one WebGPU would offer a software adapter, slower than the plain CPU provider. */
-function hasGpu (): boolean {
+function hasGpu(): boolean {
   if (platform() !== 'linux') return true
   const renderers = existsSync('/dev/dri') ? readdirSync('/dev/dri').filter(file => file.startsWith('renderD')) : []
   return existsSync('/dev/nvidiactl') || existsSync('/dev/dxg') || renderers.length > 0

@@ -7,20 +7,24 @@ import { chooseEngine, type ChooseOptions, type Rejected } from './choose.ts'
  * What crosses between the worker's main thread and the engine's. The input is in memory that both see: to hand over megabytes with
  * each batch made V8 collect all garbage for every second image, because it counts them anew each time they arrive.
  */
-export type Request = { type: 'infer' } & Batch | { type: 'close' }
+export type Request = ({ type: 'infer' } & Batch) | { type: 'close' }
 export type Reply =
-  | { type: 'ready', name: EngineName, layout: Artifact['layout'], batchSizes: BatchSizes, rejected: Rejected[] }
-  | { type: 'unavailable', reason: string }
-  | { type: 'scores', id: number, scores: Float32Array<ArrayBuffer> }
-  | { type: 'failed', id: number, reason: string }
+  | { type: 'ready'; name: EngineName; layout: Artifact['layout']; batchSizes: BatchSizes; rejected: Rejected[] }
+  | { type: 'unavailable'; reason: string }
+  | { type: 'scores'; id: number; scores: Float32Array<ArrayBuffer> }
+  | { type: 'failed'; id: number; reason: string }
   | { type: 'closed' }
 
-interface Batch { id: number, input: Float32Array, batchSize: number }
+interface Batch {
+  id: number
+  input: Float32Array
+  batchSize: number
+}
 
 export type ThreadData = ChooseOptions & { model: Model }
 
 /** The thread in which the engine blocks, so that the worker's event loop does not. */
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const port = parentPort
   if (port === null) throw new Error('runs only as a worker thread')
   const post = (reply: Reply, transfer: ArrayBuffer[] = []) => port.postMessage(reply, transfer)
@@ -41,7 +45,9 @@ async function main (): Promise<void> {
     }
     // One after another, as `Engine` wants it.
     let turn = Promise.resolve()
-    port.on('message', (request: Request) => { turn = turn.then(() => request.type === 'infer' ? answer(request) : close()) })
+    port.on('message', (request: Request) => {
+      turn = turn.then(() => (request.type === 'infer' ? answer(request) : close()))
+    })
     post({ type: 'ready', name, layout: artifact.layout, batchSizes: engine.batchSizes, rejected })
   } catch (error) {
     post({ type: 'unavailable', reason: (error as Error).message })
@@ -49,7 +55,7 @@ async function main (): Promise<void> {
 }
 
 /** A copy in memory that is used again and again: ONNX Runtime takes none that is shared. It costs 0.04 ms an image of 224 × 224. */
-function createOwn () {
+function createOwn() {
   let memory = new Float32Array(0)
   return (values: Float32Array): Float32Array => {
     if (memory.length < values.length) memory = new Float32Array(values.length)

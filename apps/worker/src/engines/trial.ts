@@ -7,7 +7,10 @@ import { createImageWriter } from '../tensor.ts'
  * Runs one picture, and finds what the model's file does not declare: that it gives as many scores as the manifest has classes, and
  * that these are what the manifest says. Throws an error with both numbers, or what the engine throws.
  */
-export async function tryOut (engine: Engine, { manifest, artifact }: { manifest: Manifest, artifact: Artifact }): Promise<void> {
+export async function tryOut(
+  engine: Engine,
+  { manifest, artifact }: { manifest: Manifest; artifact: Artifact }
+): Promise<void> {
   const { input, output } = manifest
   const size = engine.batchSizes.kind === 'fixed' ? engine.batchSizes.size : 1
   const values = input.width * input.height * 3
@@ -19,7 +22,9 @@ export async function tryOut (engine: Engine, { manifest, artifact }: { manifest
 
   const scores = await engine.run(batch, size)
   if (scores.length !== size * output.classes) {
-    throw new ModelError(`${artifact.path}: gives ${scores.length} scores for ${size === 1 ? 'one image' : `${size} images`}; the manifest says ${output.classes} classes (field "output.classes")`)
+    throw new ModelError(
+      `${artifact.path}: gives ${scores.length} scores for ${size === 1 ? 'one image' : `${size} images`}; the manifest says ${output.classes} classes (field "output.classes")`
+    )
   }
   const fault = faultOf(scores.subarray(0, output.classes), output.activation)
   // Perhaps it is the engine that is at fault: another may do.

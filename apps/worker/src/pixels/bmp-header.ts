@@ -27,22 +27,42 @@ const os2SecondHeaderBytes = 64
 const known = [0, 1, 2, 3, 6]
 
 /** Throws a RangeError if the header is cut short, a DecodeError if the kind is not supported. */
-export function readBmpHeader (image: Buffer): BmpHeader {
+export function readBmpHeader(image: Buffer): BmpHeader {
   const headerBytes = image.readUInt32LE(14)
   const size = headerBytes === os2HeaderBytes ? readOs2(image) : readWindows(image, headerBytes)
   const { bits, compression } = size
   const runs = compression === 1 || compression === 2
   assertSupported({ bits, compression: headerBytes === os2SecondHeaderBytes && compression > 2 ? -1 : compression })
-  return { ...size, runs, masks: readMasks(image, headerBytes, size), palette: readPalette(image, headerBytes, size), pixels: image.subarray(image.readUInt32LE(10)) }
+  return {
+    ...size,
+    runs,
+    masks: readMasks(image, headerBytes, size),
+    palette: readPalette(image, headerBytes, size),
+    pixels: image.subarray(image.readUInt32LE(10))
+  }
 }
 
-interface Size { width: number, height: number, topDown: boolean, bits: number, compression: number, colours: number }
-
-function readOs2 (image: Buffer): Size {
-  return { width: image.readUInt16LE(18), height: image.readUInt16LE(20), topDown: false, bits: image.readUInt16LE(24), compression: 0, colours: 0 }
+interface Size {
+  width: number
+  height: number
+  topDown: boolean
+  bits: number
+  compression: number
+  colours: number
 }
 
-function readWindows (image: Buffer, headerBytes: number): Size {
+function readOs2(image: Buffer): Size {
+  return {
+    width: image.readUInt16LE(18),
+    height: image.readUInt16LE(20),
+    topDown: false,
+    bits: image.readUInt16LE(24),
+    compression: 0,
+    colours: 0
+  }
+}
+
+function readWindows(image: Buffer, headerBytes: number): Size {
   const height = image.readInt32LE(22)
   return {
     width: Math.abs(image.readInt32LE(18)),
@@ -55,26 +75,29 @@ function readWindows (image: Buffer, headerBytes: number): Size {
   }
 }
 
-function assertSupported ({ bits, compression }: { bits: number, compression: number }): void {
+function assertSupported({ bits, compression }: { bits: number; compression: number }): void {
   const fits = compression === 1 ? bits === 8 : compression === 2 ? bits === 4 : compression === 0 || bits >= 16
   if (!known.includes(compression) || ![1, 2, 4, 8, 16, 24, 32].includes(bits) || !fits) {
-    throw new DecodeError('UNDECODABLE_IMAGE', `A BMP of ${bits} bits a pixel with compression ${compression} is not supported`)
+    throw new DecodeError(
+      'UNDECODABLE_IMAGE',
+      `A BMP of ${bits} bits a pixel with compression ${compression} is not supported`
+    )
   }
 }
 
-function hasMasks ({ compression }: Size): boolean {
+function hasMasks({ compression }: Size): boolean {
   return compression === 3 || compression === 6
 }
 
 /** They follow the short header and are part of the longer ones. Without any, 16 bits are 5 a channel and 32 are 8. */
-function readMasks (image: Buffer, headerBytes: number, size: Size): number[] {
+function readMasks(image: Buffer, headerBytes: number, size: Size): number[] {
   if (!hasMasks(size)) return size.bits === 16 ? [0x7c00, 0x3e0, 0x1f, 0] : [0xff0000, 0xff00, 0xff, 0]
   const withAlpha = size.compression === 6 || headerBytes >= 56
-  return [54, 58, 62, 66].map((at, i) => i < 3 || withAlpha ? image.readUInt32LE(at) : 0)
+  return [54, 58, 62, 66].map((at, i) => (i < 3 || withAlpha ? image.readUInt32LE(at) : 0))
 }
 
 /** Colours are blue, green, red, and but for OS/2 a byte of nothing. */
-function readPalette (image: Buffer, headerBytes: number, size: Size): Uint32Array {
+function readPalette(image: Buffer, headerBytes: number, size: Size): Uint32Array {
   const palette = new Uint32Array(256).fill(0xff000000)
   if (size.bits > 8) return palette
   const step = headerBytes === os2HeaderBytes ? 3 : 4

@@ -19,13 +19,21 @@ let running = 0
  * what this process got of the cores in it, shared by the decodes that run: where others keep the cores busy, an honest picture
  * takes longer and is still no broken one. The signal ends work that can be ended.
  */
-export async function withinBudget<T> (work: (signal: AbortSignal) => Promise<T>, budgetMs = decodeBudgetMs): Promise<T> {
+export async function withinBudget<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  budgetMs = decodeBudgetMs
+): Promise<T> {
   const controller = new AbortController()
   let stop = () => {}
   const exhausted = new Promise<never>((_resolve, reject) => {
     stop = startMeter(budgetMs, () => {
       controller.abort()
-      reject(new DecodeError('UNDECODABLE_IMAGE', `The image takes longer to decode than the ${budgetMs / 1_000} s that are allowed`))
+      reject(
+        new DecodeError(
+          'UNDECODABLE_IMAGE',
+          `The image takes longer to decode than the ${budgetMs / 1_000} s that are allowed`
+        )
+      )
     })
   })
   try {
@@ -35,7 +43,7 @@ export async function withinBudget<T> (work: (signal: AbortSignal) => Promise<T>
   }
 }
 
-function startMeter (budgetMs: number, onExhausted: () => void): () => void {
+function startMeter(budgetMs: number, onExhausted: () => void): () => void {
   let last = clocks()
   let spentMs = 0
   running++
@@ -52,7 +60,7 @@ function startMeter (budgetMs: number, onExhausted: () => void): () => void {
 }
 
 /** Time that passed, and what all threads of this process used of the cores. */
-function clocks (): { wallMs: number, cpuMs: number } {
+function clocks(): { wallMs: number; cpuMs: number } {
   const { user, system } = cpuUsage()
   return { wallMs: performance.now(), cpuMs: (user + system) / 1_000 }
 }

@@ -5,7 +5,7 @@ import type { FailureCode, ImageType } from '@streamsight/protocol'
 export class DecodeError extends Error {
   readonly code: FailureCode
 
-  constructor (code: FailureCode, message: string) {
+  constructor(code: FailureCode, message: string) {
     super(message)
     this.code = code
   }

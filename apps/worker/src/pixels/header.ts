@@ -7,7 +7,7 @@ import { bytesOf, readDirectory, tags, valueOf } from './tiff.ts'
 /** The types that this project reads without libvips. */
 export type PortableType = Exclude<ImageType, 'webp' | 'avif'>
 
-export function isPortable (type: ImageType): type is PortableType {
+export function isPortable(type: ImageType): type is PortableType {
   return type !== 'webp' && type !== 'avif'
 }
 
@@ -23,17 +23,22 @@ export interface Header {
 }
 
 /** Throws a RangeError if the header is cut short. */
-export function readHeader (image: Buffer, type: PortableType): Header {
+export function readHeader(image: Buffer, type: PortableType): Header {
   switch (type) {
-    case 'jpeg': return jpegHeader(image)
-    case 'png': return pngHeader(image)
-    case 'tiff': return tiffHeader(image)
-    case 'gif': return { pixels: image.readUInt16LE(6) * image.readUInt16LE(8), orientation: 1 }
-    case 'bmp': return { pixels: bmpPixels(image), orientation: 1 }
+    case 'jpeg':
+      return jpegHeader(image)
+    case 'png':
+      return pngHeader(image)
+    case 'tiff':
+      return tiffHeader(image)
+    case 'gif':
+      return { pixels: image.readUInt16LE(6) * image.readUInt16LE(8), orientation: 1 }
+    case 'bmp':
+      return { pixels: bmpPixels(image), orientation: 1 }
   }
 }
 
-function jpegHeader (image: Buffer): Header {
+function jpegHeader(image: Buffer): Header {
   const jpeg = readJpeg(image)
   return {
     pixels: jpeg.width * jpeg.height,
@@ -43,12 +48,16 @@ function jpegHeader (image: Buffer): Header {
   }
 }
 
-function pngHeader (image: Buffer): Header {
+function pngHeader(image: Buffer): Header {
   const { width, height, grey, exif, profile } = readPng(image)
-  return { pixels: width * height, orientation: orientationOf(exif), profile: matching(profile, grey ? 'GRAY' : 'RGB ') }
+  return {
+    pixels: width * height,
+    orientation: orientationOf(exif),
+    profile: matching(profile, grey ? 'GRAY' : 'RGB ')
+  }
 }
 
-function tiffHeader (image: Buffer): Header {
+function tiffHeader(image: Buffer): Header {
   const directory = readDirectory(image)
   return {
     pixels: valueOf(directory, tags.width, 0) * valueOf(directory, tags.height, 0),
@@ -58,12 +67,12 @@ function tiffHeader (image: Buffer): Header {
 }
 
 /** OS/2's first header has sizes of 16 bits; rows may be stored from top to bottom, which a negative height says. */
-function bmpPixels (image: Buffer): number {
+function bmpPixels(image: Buffer): number {
   if (image.readUInt32LE(14) === 12) return image.readUInt16LE(18) * image.readUInt16LE(20)
   return Math.abs(image.readInt32LE(18) * image.readInt32LE(22))
 }
 
 /** A profile for another colour space than the picture's can't be applied. */
-function matching (profile: Buffer | undefined, space: string): Buffer | undefined {
+function matching(profile: Buffer | undefined, space: string): Buffer | undefined {
   return profile?.toString('latin1', 16, 20) === space ? profile : undefined
 }

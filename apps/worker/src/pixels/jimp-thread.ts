@@ -11,15 +11,20 @@ import { isSrgb, readProfile } from './profile.ts'
 import { decodeTiff, isolatePage } from './tiff-decode.ts'
 import { resample, type Bitmap } from './resample.ts'
 
-export interface Task { bytes: Uint8Array<ArrayBuffer>, type: PortableType, input: Input, maxPixels: number }
+export interface Task {
+  bytes: Uint8Array<ArrayBuffer>
+  type: PortableType
+  input: Input
+  maxPixels: number
+}
 
-export type Decoded = { rgb: Uint8Array } | { code: FailureCode, message: string }
+export type Decoded = { rgb: Uint8Array } | { code: FailureCode; message: string }
 
 /** What jpeg-js counts for a pixel is at most 22 bytes; its own limit would refuse honest pictures of 30 megapixels. */
 const jpegBytesPerPixel = 24
 
 /** One image from bytes to the model's size. Returns what is wrong with it instead of throwing: errors lose their fields between threads. */
-export default async function decode ({ bytes, type, input, maxPixels }: Task): Promise<Decoded> {
+export default async function decode({ bytes, type, input, maxPixels }: Task): Promise<Decoded> {
   const image = Buffer.from(bytes.buffer)
   try {
     const { pixels, orientation, profile, problem } = readHeader(image, type)
@@ -41,11 +46,13 @@ const decoders: Record<PortableType, (image: Buffer, maxPixels: number) => Bitma
   bmp: decodeBmp
 }
 
-async function decodeWithJimp (image: Buffer, maxPixels: number): Promise<Bitmap> {
-  const { bitmap: { data, width, height } } = await Jimp.fromBuffer(image, {
+async function decodeWithJimp(image: Buffer, maxPixels: number): Promise<Bitmap> {
+  const {
+    bitmap: { data, width, height }
+  } = await Jimp.fromBuffer(image, {
     'image/jpeg': {
       maxResolutionInMP: maxPixels / 1e6,
-      maxMemoryUsageInMB: 1 + jpegBytesPerPixel * maxPixels / 2 ** 20,
+      maxMemoryUsageInMB: 1 + (jpegBytesPerPixel * maxPixels) / 2 ** 20,
       tolerantDecoding: false
     }
   })
@@ -53,13 +60,13 @@ async function decodeWithJimp (image: Buffer, maxPixels: number): Promise<Bitmap
 }
 
 /** jimp's bytes lie in a buffer of their own but for small ones, which may begin where no word does. */
-function clamped ({ buffer, byteOffset, length }: Uint8Array): Uint8ClampedArray<ArrayBuffer> {
+function clamped({ buffer, byteOffset, length }: Uint8Array): Uint8ClampedArray<ArrayBuffer> {
   const bytes = new Uint8ClampedArray(buffer as ArrayBuffer, byteOffset, length)
   return byteOffset % 4 === 0 ? bytes : new Uint8ClampedArray(bytes)
 }
 
 /** None for a picture that is sRGB already, or whose profile can't be read. */
-function recolourOf (icc: Buffer | undefined): Recolour | undefined {
+function recolourOf(icc: Buffer | undefined): Recolour | undefined {
   const profile = icc === undefined ? undefined : readProfile(icc)
   return profile === undefined || isSrgb(profile) ? undefined : createRecolour(profile)
 }

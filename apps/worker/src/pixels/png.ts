@@ -9,7 +9,12 @@ export interface PngHeader {
   profile: Buffer | undefined
 }
 
-interface Chunk { type: string, from: number, to: number, content: Buffer }
+interface Chunk {
+  type: string
+  from: number
+  to: number
+  content: Buffer
+}
 
 const signatureBytes = 8
 
@@ -20,7 +25,7 @@ const chunkBytes = 12
 const maxProfileBytes = 4 * 1024 * 1024
 
 /** Throws a RangeError if the file ends within its first chunk. */
-export function readPng (image: Buffer): PngHeader {
+export function readPng(image: Buffer): PngHeader {
   const chunks = [...chunksOf(image)]
   const content = (type: string) => chunks.find(chunk => chunk.type === type)?.content
   return {
@@ -37,13 +42,16 @@ export function readPng (image: Buffer): PngHeader {
  * A copy of nothing but the chunks that pixels come from. All else is unread attack surface, and what says that a PNG moves
  * makes it a type of its own to jimp, which doesn't read that.
  */
-export function withoutAncillary (image: Buffer): Buffer {
+export function withoutAncillary(image: Buffer): Buffer {
   const essential = [...chunksOf(image)].filter(({ type }) => ['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND'].includes(type))
-  return Buffer.concat([image.subarray(0, signatureBytes), ...essential.map(({ from, to }) => image.subarray(from, to))])
+  return Buffer.concat([
+    image.subarray(0, signatureBytes),
+    ...essential.map(({ from, to }) => image.subarray(from, to))
+  ])
 }
 
 /** Up to the end of the picture; what is cut short counts as far as it goes. */
-function * chunksOf (image: Buffer): Generator<Chunk> {
+function* chunksOf(image: Buffer): Generator<Chunk> {
   for (let from = signatureBytes; from + signatureBytes <= image.length;) {
     const to = from + chunkBytes + image.readUInt32BE(from)
     const type = image.toString('latin1', from + 4, from + 8)
@@ -54,7 +62,7 @@ function * chunksOf (image: Buffer): Generator<Chunk> {
 }
 
 /** A name that ends with 0, the number of the only method there is, and the profile. A broken one is none. */
-function inflateProfile (chunk: Buffer | undefined): Buffer | undefined {
+function inflateProfile(chunk: Buffer | undefined): Buffer | undefined {
   if (chunk === undefined) return undefined
   try {
     return inflateSync(chunk.subarray(chunk.indexOf(0) + 2), { maxOutputLength: maxProfileBytes })

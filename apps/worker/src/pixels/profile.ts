@@ -10,7 +10,11 @@ export interface Profile {
 type Curve = (value: number) => number
 
 /** The columns of sRGB's matrix as its ICC profile has them. */
-const srgbColorants = [[0.43607, 0.22249, 0.01392], [0.38515, 0.71687, 0.09708], [0.14307, 0.06061, 0.7141]]
+const srgbColorants = [
+  [0.43607, 0.22249, 0.01392],
+  [0.38515, 0.71687, 0.09708],
+  [0.14307, 0.06061, 0.7141]
+]
 
 /** XYZ of D50 → light of sRGB: the inverse of the matrix above, row by row. */
 export const toSrgbLight = [
@@ -23,7 +27,7 @@ export const toSrgbLight = [
  * The curves and matrix of an ICC profile. Undefined if it has none (a profile of tables, which some scanners and all printers
  * have) or if anything in it is broken: a picture is not lost for its profile.
  */
-export function readProfile (icc: Buffer): Profile | undefined {
+export function readProfile(icc: Buffer): Profile | undefined {
   try {
     const tags = readTags(icc)
     const kind = kindOf(icc)
@@ -38,19 +42,21 @@ export function readProfile (icc: Buffer): Profile | undefined {
 }
 
 /** Whether the profile means what no profile means: nothing then has to be computed. Most profiles in photos do. */
-export function isSrgb ({ kind, colorants, curves }: Profile): boolean {
+export function isSrgb({ kind, colorants, curves }: Profile): boolean {
   if (kind !== 'rgb') return false
-  const sameColours = colorants.flat().every((value, i) => Math.abs(value - (srgbColorants.flat()[i] as number)) < 0.002)
+  const sameColours = colorants
+    .flat()
+    .every((value, i) => Math.abs(value - (srgbColorants.flat()[i] as number)) < 0.002)
   const steps = Array.from({ length: 33 }, (_, i) => i / 32)
   return sameColours && curves.every(curve => steps.every(value => Math.abs(curve(value) - srgbLight(value)) < 0.001))
 }
 
 /** Light of an sRGB value, both 0 to 1 (IEC 61966-2-1). */
-function srgbLight (value: number): number {
+function srgbLight(value: number): number {
   return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
 }
 
-function kindOf (icc: Buffer): Profile['kind'] | undefined {
+function kindOf(icc: Buffer): Profile['kind'] | undefined {
   if (icc.toString('latin1', 20, 24) !== 'XYZ ') return undefined
   const space = icc.toString('latin1', 16, 20)
   return space === 'RGB ' ? 'rgb' : space === 'GRAY' ? 'grey' : undefined
@@ -59,7 +65,7 @@ function kindOf (icc: Buffer): Profile['kind'] | undefined {
 /** Profiles have a dozen or two. */
 const maxTags = 200
 
-function readTags (icc: Buffer): Map<string, Buffer> {
+function readTags(icc: Buffer): Map<string, Buffer> {
   const tags = new Map<string, Buffer>()
   for (let i = 0, at = 132; i < Math.min(icc.readUInt32BE(128), maxTags); i++, at += 12) {
     const start = icc.readUInt32BE(at + 4)
@@ -68,26 +74,26 @@ function readTags (icc: Buffer): Map<string, Buffer> {
   return tags
 }
 
-function need (tags: Map<string, Buffer>, name: string): Buffer {
+function need(tags: Map<string, Buffer>, name: string): Buffer {
   const tag = tags.get(name)
   if (tag === undefined) throw new Error(`the profile has no ${name}`)
   return tag
 }
 
-function fixed (tag: Buffer, at: number): number {
+function fixed(tag: Buffer, at: number): number {
   return tag.readInt32BE(at) / 65_536
 }
 
-function readXyz (tag: Buffer): number[] {
+function readXyz(tag: Buffer): number[] {
   return [fixed(tag, 8), fixed(tag, 12), fixed(tag, 16)]
 }
 
-function readCurve (tag: Buffer): Curve {
+function readCurve(tag: Buffer): Curve {
   return tag.toString('latin1', 0, 4) === 'para' ? readFormula(tag) : readSamples(tag)
 }
 
 /** No sample is a straight line, one a power, more are points of the curve at equal distances. */
-function readSamples (tag: Buffer): Curve {
+function readSamples(tag: Buffer): Curve {
   const count = tag.readUInt32BE(8)
   if (tag.toString('latin1', 0, 4) !== 'curv' || count * 2 > tag.length - 12) throw new Error('not a curve')
   if (count === 0) return value => value
@@ -101,14 +107,14 @@ function readSamples (tag: Buffer): Curve {
 }
 
 /** ICC's parametric curves: a power above `d` and a straight line below, with ever more parameters. */
-function readFormula (tag: Buffer): Curve {
+function readFormula(tag: Buffer): Curve {
   const count = [1, 3, 4, 5, 7][tag.readUInt16BE(8)]
   if (count === undefined) throw new Error('not a curve')
   const given = Array.from({ length: count }, (_, i) => fixed(tag, 12 + 4 * i))
   const [g = 1, a = 1, b = 0] = given
   const power = (value: number) => Math.max(0, a * value + b) ** g
   if (count <= 3) return power
-  if (count === 4) return value => value >= -b / a ? power(value) + (given[3] ?? 0) : given[3] ?? 0
+  if (count === 4) return value => (value >= -b / a ? power(value) + (given[3] ?? 0) : (given[3] ?? 0))
   const [, , , c = 0, d = 0, e = 0, f = 0] = given
-  return value => value >= d ? power(value) + e : c * value + f
+  return value => (value >= d ? power(value) + e : c * value + f)
 }

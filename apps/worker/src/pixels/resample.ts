@@ -5,24 +5,36 @@ import { frameOf, type Size } from './frame.ts'
 import { isOnSide, turnUpright, type Orientation } from './orientation.ts'
 
 /** RGBA, 8 bits a channel, row by row. */
-export interface Bitmap extends Size { rgba: Uint8ClampedArray<ArrayBuffer> }
+export interface Bitmap extends Size {
+  rgba: Uint8ClampedArray<ArrayBuffer>
+}
 
 /** A bitmap as it is stored, and what has to be done for it to look right. */
-export interface Picture extends Bitmap { orientation?: Orientation, recolour?: Recolour | undefined }
+export interface Picture extends Bitmap {
+  orientation?: Orientation
+  recolour?: Recolour | undefined
+}
 
 /** Source positions, from `first` on, and how much each weighs in one output position; the weights sum to 1. */
-interface Taps { first: number, weights: Float64Array }
+interface Taps {
+  first: number
+  weights: Float64Array
+}
 
 /** A pass along one axis: the taps of each of `length` output positions. */
-interface Pass { length: number, taps: (position: number) => Taps, unchanged?: boolean }
+interface Pass {
+  length: number
+  taps: (position: number) => Taps
+  unchanged?: boolean
+}
 
 type Kernel = Input['kernel']
 
-const kernels: Record<Kernel, { radius: number, weight: (x: number) => number }> = {
+const kernels: Record<Kernel, { radius: number; weight: (x: number) => number }> = {
   nearest: { radius: 0, weight: () => 1 },
   linear: { radius: 1, weight: x => 1 - x },
-  cubic: { radius: 2, weight: x => x < 1 ? (1.5 * x - 2.5) * x * x + 1 : ((-0.5 * x + 2.5) * x - 4) * x + 2 },
-  lanczos3: { radius: 3, weight: x => x === 0 ? 1 : sinc(x) * sinc(x / 3) }
+  cubic: { radius: 2, weight: x => (x < 1 ? (1.5 * x - 2.5) * x * x + 1 : ((-0.5 * x + 2.5) * x - 4) * x + 2) },
+  lanczos3: { radius: 3, weight: x => (x === 0 ? 1 : sinc(x) * sinc(x / 3)) }
 }
 
 /**
@@ -30,7 +42,7 @@ const kernels: Record<Kernel, { radius: number, weight: (x: number) => number }>
  * displacements, so that both paths give the same answers. jimp's own resizing averages boxes whatever kernel a model was
  * trained with, which changed the top label of one test photo in four. The bitmap may be changed in place.
  */
-export function resample ({ orientation = 1, recolour, ...stored }: Picture, type: ImageType, input: Input): Uint8Array {
+export function resample({ orientation = 1, recolour, ...stored }: Picture, type: ImageType, input: Input): Uint8Array {
   const upright = isOnSide(orientation) ? { width: stored.height, height: stored.width } : stored
   const { scaled, left, top } = frameOf(upright, input)
   const source = turnUpright(type === 'jpeg' ? averageBlocks(stored, blockOf(upright, scaled)) : stored, orientation)
@@ -48,24 +60,32 @@ export function resample ({ orientation = 1, recolour, ...stored }: Picture, typ
 }
 
 /** libjpeg can average blocks of pixels while it decodes. libvips lets it, but leaves a factor of 2 or more. */
-function blockOf (picture: Size, scaled: Size): number {
+function blockOf(picture: Size, scaled: Size): number {
   const shrink = Math.min(picture.width / scaled.width, picture.height / scaled.height)
   return [8, 4, 2].find(block => shrink >= 2 * block) ?? 1
 }
 
 /** What fills no block is dropped. */
-function averageBlocks (bitmap: Bitmap, block: number): Bitmap {
-  return weigh(bitmap, average(bitmap.width - bitmap.width % block, block), average(bitmap.height - bitmap.height % block, block))
+function averageBlocks(bitmap: Bitmap, block: number): Bitmap {
+  return weigh(
+    bitmap,
+    average(bitmap.width - (bitmap.width % block), block),
+    average(bitmap.height - (bitmap.height % block), block)
+  )
 }
 
 /**
  * How `size` positions become `scaled` along an axis. Boxes are averaged as long as a factor of 2 to 4 is left to the kernel;
  * for `nearest` the first of each box stands for it, and what fills no box is left out.
  */
-function passes (size: number, scaled: number, kernel: Kernel): { boxes: Pass, reduce: Pass, enlarge: Pass, enlarges: boolean } {
+function passes(
+  size: number,
+  scaled: number,
+  kernel: Kernel
+): { boxes: Pass; reduce: Pass; enlarge: Pass; enlarges: boolean } {
   const shrink = size / scaled
   const box = Math.max(1, Math.floor(shrink / 2))
-  const covered = kernel === 'nearest' ? size - size % box : size
+  const covered = kernel === 'nearest' ? size - (size % box) : size
   return {
     boxes: kernel === 'nearest' ? pick(covered, box) : average(covered, box),
     reduce: shrink < 1 ? pick(size, 1) : reduceBoxes({ covered, box, shrink, scaled, kernel }),
@@ -74,35 +94,59 @@ function passes (size: number, scaled: number, kernel: Kernel): { boxes: Pass, r
   }
 }
 
-function average (size: number, box: number): Pass {
+function average(size: number, box: number): Pass {
   const weights = new Float64Array(box).fill(1 / box)
-  return { length: Math.ceil(size / box), taps: position => within(size, { first: position * box, weights }), unchanged: box === 1 }
+  return {
+    length: Math.ceil(size / box),
+    taps: position => within(size, { first: position * box, weights }),
+    unchanged: box === 1
+  }
 }
 
-function pick (size: number, box: number): Pass {
-  return { length: size / box, taps: position => ({ first: position * box, weights: Float64Array.of(1) }), unchanged: box === 1 }
+function pick(size: number, box: number): Pass {
+  return {
+    length: size / box,
+    taps: position => ({ first: position * box, weights: Float64Array.of(1) }),
+    unchanged: box === 1
+  }
 }
 
 /** Both ends share what was left out. */
-function reduceBoxes ({ covered, box, shrink, scaled, kernel }: { covered: number, box: number, shrink: number, scaled: number, kernel: Kernel }): Pass {
+function reduceBoxes({
+  covered,
+  box,
+  shrink,
+  scaled,
+  kernel
+}: {
+  covered: number
+  box: number
+  shrink: number
+  scaled: number
+  kernel: Kernel
+}): Pass {
   const start = (covered - scaled * shrink) / 2
   const boxes = Math.ceil(covered / box)
-  return { length: scaled, taps: position => spread(boxes, kernel, { centre: (start + (position + 0.5) * shrink) / box, stretch: shrink / box }) }
+  return {
+    length: scaled,
+    taps: position =>
+      spread(boxes, kernel, { centre: (start + (position + 0.5) * shrink) / box, stretch: shrink / box })
+  }
 }
 
 /** libvips takes a pixel's edge for its centre here, and the cubic kernel for lanczos3. */
-function enlarge ({ size, scaled, kernel }: { size: number, scaled: number, kernel: Kernel }): Pass {
+function enlarge({ size, scaled, kernel }: { size: number; scaled: number; kernel: Kernel }): Pass {
   const smooth = kernel === 'lanczos3' ? 'cubic' : kernel
-  return { length: scaled, taps: position => spread(size, smooth, { centre: position * size / scaled, stretch: 1 }) }
+  return { length: scaled, taps: position => spread(size, smooth, { centre: (position * size) / scaled, stretch: 1 }) }
 }
 
 /** Keeps `length` positions from `start` on. */
-function window (start: number, length: number): (pass: Pass) => Pass {
+function window(start: number, length: number): (pass: Pass) => Pass {
   return ({ taps }) => ({ length, taps: position => taps(start + position) })
 }
 
 /** The kernel around `centre`; shrinking stretches it over all positions that fall into one. */
-function spread (size: number, kernel: Kernel, { centre, stretch }: { centre: number, stretch: number }): Taps {
+function spread(size: number, kernel: Kernel, { centre, stretch }: { centre: number; stretch: number }): Taps {
   const { radius, weight } = kernels[kernel]
   const reach = Math.round(radius * stretch)
   const start = Math.floor(centre) - reach
@@ -115,7 +159,7 @@ function spread (size: number, kernel: Kernel, { centre, stretch }: { centre: nu
 }
 
 /** Beyond the ends the outermost position repeats. */
-function within (size: number, taps: Taps): Taps {
+function within(size: number, taps: Taps): Taps {
   const inside = (position: number) => Math.min(Math.max(position, 0), size - 1)
   const first = inside(taps.first)
   const weights = new Float64Array(inside(taps.first + taps.weights.length - 1) - first + 1)
@@ -127,39 +171,59 @@ function within (size: number, taps: Taps): Taps {
 }
 
 /** Both passes, rounded to bytes after each as libvips does. Of rows only the columns are computed that the other pass needs. */
-function weigh (bitmap: Bitmap, across: Pass, down: Pass): Bitmap {
-  if (across.unchanged || down.unchanged) return weighColumns(weighRows(bitmap, down, { first: 0, width: bitmap.width }), across, 0)
+function weigh(bitmap: Bitmap, across: Pass, down: Pass): Bitmap {
+  if (across.unchanged || down.unchanged)
+    return weighColumns(weighRows(bitmap, down, { first: 0, width: bitmap.width }), across, 0)
   const { first } = across.taps(0)
   const last = across.taps(across.length - 1)
-  return weighColumns(weighRows(bitmap, down, { first, width: last.first + last.weights.length - first }), across, first)
+  return weighColumns(
+    weighRows(bitmap, down, { first, width: last.first + last.weights.length - first }),
+    across,
+    first
+  )
 }
 
-function weighRows (bitmap: Bitmap, { length, taps, unchanged }: Pass, { first: left, width }: { first: number, width: number }): Bitmap {
+function weighRows(
+  bitmap: Bitmap,
+  { length, taps, unchanged }: Pass,
+  { first: left, width }: { first: number; width: number }
+): Bitmap {
   if (unchanged) return bitmap
   const rgba = new Uint8ClampedArray(length * width * 4)
   for (let y = 0; y < length; y++) {
     const { first, weights } = taps(y)
     const at = (first * bitmap.width + left) * 4
-    for (let x = 0; x < width; x++) weighPixel({ from: bitmap.rgba, at: at + x * 4, step: bitmap.width * 4, weights }, rgba, (y * width + x) * 4)
+    for (let x = 0; x < width; x++)
+      weighPixel({ from: bitmap.rgba, at: at + x * 4, step: bitmap.width * 4, weights }, rgba, (y * width + x) * 4)
   }
   return { rgba, width, height: length }
 }
 
 /** `left` is the position of the bitmap's first column. */
-function weighColumns (bitmap: Bitmap, { length, taps, unchanged }: Pass, left: number): Bitmap {
+function weighColumns(bitmap: Bitmap, { length, taps, unchanged }: Pass, left: number): Bitmap {
   if (unchanged) return bitmap
   const { width, height } = bitmap
   const rgba = new Uint8ClampedArray(length * height * 4)
   for (let x = 0; x < length; x++) {
     const { first, weights } = taps(x)
-    for (let y = 0; y < height; y++) weighPixel({ from: bitmap.rgba, at: (y * width + first - left) * 4, step: 4, weights }, rgba, (y * length + x) * 4)
+    for (let y = 0; y < height; y++)
+      weighPixel(
+        { from: bitmap.rgba, at: (y * width + first - left) * 4, step: 4, weights },
+        rgba,
+        (y * length + x) * 4
+      )
   }
   return { rgba, width: length, height }
 }
 
-interface Source { from: Uint8ClampedArray, at: number, step: number, weights: Float64Array }
+interface Source {
+  from: Uint8ClampedArray
+  at: number
+  step: number
+  weights: Float64Array
+}
 
-function weighPixel ({ from, at, step, weights }: Source, to: Uint8ClampedArray, pixel: number): void {
+function weighPixel({ from, at, step, weights }: Source, to: Uint8ClampedArray, pixel: number): void {
   let red = 0
   let green = 0
   let blue = 0
@@ -174,7 +238,7 @@ function weighPixel ({ from, at, step, weights }: Source, to: Uint8ClampedArray,
   to[pixel + 2] = blue
 }
 
-function toRgb ({ rgba, width, height }: Bitmap): Uint8Array {
+function toRgb({ rgba, width, height }: Bitmap): Uint8Array {
   const rgb = new Uint8Array(width * height * 3)
   for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) {
     rgb[to] = rgba[from] as number
@@ -185,7 +249,7 @@ function toRgb ({ rgba, width, height }: Bitmap): Uint8Array {
 }
 
 /** Onto white, in place; alpha itself stays as it is. */
-function flatten (rgba: Bitmap['rgba']): void {
+function flatten(rgba: Bitmap['rgba']): void {
   for (let pixel = 0; pixel < rgba.length; pixel += 4) {
     const alpha = rgba[pixel + 3] as number
     if (alpha === 255) continue
@@ -193,6 +257,6 @@ function flatten (rgba: Bitmap['rgba']): void {
   }
 }
 
-function sinc (x: number): number {
+function sinc(x: number): number {
   return Math.sin(Math.PI * x) / (Math.PI * x)
 }

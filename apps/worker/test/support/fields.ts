@@ -3,21 +3,44 @@ import type { ImageType } from '@streamsight/protocol'
 import { decodersOf, grid, inputOf, type Colour } from './pictures.ts'
 
 /** Four fields, each of its own colour; a 2 × 2 input with the nearest kernel gives them in this order. */
-export const fields: Colour[] = [[200, 60, 40], [60, 160, 80], [50, 70, 180], [230, 220, 120]]
+export const fields: Colour[] = [
+  [200, 60, 40],
+  [60, 160, 80],
+  [50, 70, 180],
+  [230, 220, 120]
+]
 
 export const fieldsInput = inputOf({ width: 2, kernel: 'nearest' })
 
-export const inFields = (colours: Colour[]): Colour[][] => grid(32, 32, (x, y) => colours[(y < 16 ? 0 : 2) + (x < 16 ? 0 : 1)] ?? [0, 0, 0])
+export const inFields = (colours: Colour[]): Colour[][] =>
+  grid(32, 32, (x, y) => colours[(y < 16 ? 0 : 2) + (x < 16 ? 0 : 1)] ?? [0, 0, 0])
 
-export interface Expectation { image: Buffer, type: ImageType, colours?: Colour[], within?: number, what?: string, decoders?: string[] }
+export interface Expectation {
+  image: Buffer
+  type: ImageType
+  colours?: Colour[]
+  within?: number
+  what?: string
+  decoders?: string[]
+}
 
 /** Decodes `image` with both decoders, or those named, into four fields and checks their colours. */
-export async function assertFields ({ image, type, colours = fields, within = 2, what = type, decoders = ['libvips', 'jimp'] }: Expectation): Promise<void> {
+export async function assertFields({
+  image,
+  type,
+  colours = fields,
+  within = 2,
+  what = type,
+  decoders = ['libvips', 'jimp']
+}: Expectation): Promise<void> {
   for (const decoder of await decodersOf(fieldsInput)) {
     if (!decoders.includes(decoder.name)) continue
     const rgb = await decoder.decode(image, type)
     assert.equal(rgb.length, 12, decoder.name)
     const wanted = colours.flatMap(([red, green, blue]) => [red, green, blue])
-    assert.ok(rgb.every((value, i) => Math.abs(value - (wanted[i] ?? NaN)) <= within), `${what} through ${decoder.name}: ${rgb.join()} instead of ${wanted.join()}`)
+    assert.ok(
+      rgb.every((value, i) => Math.abs(value - (wanted[i] ?? NaN)) <= within),
+      `${what} through ${decoder.name}: ${rgb.join()} instead of ${wanted.join()}`
+    )
   }
 }

@@ -8,14 +8,14 @@ import { startInference, type Inference } from '../../dist/engines/inference.js'
 import { root } from './pictures.ts'
 
 /** A folder for models that ends with the test. */
-export function temporaryModels (t: Pick<TestContext, 'after'>): string {
+export function temporaryModels(t: Pick<TestContext, 'after'>): string {
   const dir = mkdtempSync(join(tmpdir(), 'streamsight-models-'))
   t.after(() => rmSync(dir, { recursive: true, force: true }))
   return dir
 }
 
 /** A copy of the default model to damage, and the folder it lies in. */
-export function copyOfEveryday (t: Pick<TestContext, 'after'>): { models: string, dir: string } {
+export function copyOfEveryday(t: Pick<TestContext, 'after'>): { models: string; dir: string } {
   const models = temporaryModels(t)
   const dir = join(models, 'everyday')
   cpSync(join(root, 'models/everyday'), dir, { recursive: true })
@@ -23,14 +23,14 @@ export function copyOfEveryday (t: Pick<TestContext, 'after'>): { models: string
 }
 
 /** Changes one byte in the middle of a file; its length stays. */
-export function flipByte (path: string): void {
+export function flipByte(path: string): void {
   const bytes = readFileSync(path)
   const middle = Math.floor(bytes.length / 2)
   bytes[middle] = (bytes[middle] ?? 0) ^ 0xff
   writeFileSync(path, bytes)
 }
 
-export function editManifest (dir: string, edit: (manifest: Manifest) => void): void {
+export function editManifest(dir: string, edit: (manifest: Manifest) => void): void {
   const path = join(dir, 'manifest.json')
   const manifest = JSON.parse(readFileSync(path, 'utf8')) as Manifest
   edit(manifest)
@@ -48,7 +48,10 @@ export interface ModelFiles {
 }
 
 /** Writes a model with its manifest into the folder `models`, and opens it. */
-export async function writeModel (models: string, { name, input, activation, labels, artifact, files }: ModelFiles): Promise<Model> {
+export async function writeModel(
+  models: string,
+  { name, input, activation, labels, artifact, files }: ModelFiles
+): Promise<Model> {
   const dir = join(models, name)
   mkdirSync(dir)
   const listed = Object.entries(files).map(([path, content]) => {
@@ -57,19 +60,33 @@ export async function writeModel (models: string, { name, input, activation, lab
   })
   writeFileSync(join(dir, 'labels.txt'), labels.join('\n'))
   const manifest: Manifest = {
-    name, version: '1', license: 'not ours', source: 'a test', input, output: { activation, classes: labels.length }, labels: 'labels.txt', artifacts: [{ ...artifact, files: listed }]
+    name,
+    version: '1',
+    license: 'not ours',
+    source: 'a test',
+    input,
+    output: { activation, classes: labels.length },
+    labels: 'labels.txt',
+    artifacts: [{ ...artifact, files: listed }]
   }
   writeFileSync(join(dir, 'manifest.json'), JSON.stringify(manifest))
   return await openModel(models, name)
 }
 
 /** The files of a folder of which `wanted` is true, for `writeModel`. */
-export function filesOf (folder: string, wanted: (file: string) => boolean): Record<string, Uint8Array> {
-  return Object.fromEntries(readdirSync(folder).filter(wanted).map(file => [file, readFileSync(join(folder, file))]))
+export function filesOf(folder: string, wanted: (file: string) => boolean): Record<string, Uint8Array> {
+  return Object.fromEntries(
+    readdirSync(folder)
+      .filter(wanted)
+      .map(file => [file, readFileSync(join(folder, file))])
+  )
 }
 
 /** An engine that ends with the test. */
-export async function start (t: Pick<TestContext, 'after'>, options: Parameters<typeof startInference>[0]): Promise<Inference> {
+export async function start(
+  t: Pick<TestContext, 'after'>,
+  options: Parameters<typeof startInference>[0]
+): Promise<Inference> {
   const inference = await startInference(options)
   t.after(() => inference.close())
   return inference

@@ -15,17 +15,32 @@ export const root = join(import.meta.dirname, '../../../..')
 export const assets = join(root, '../shared/assets')
 
 /** Why a test that needs `folder` of the assets can't run, for its `skip` option; false if it can. */
-export function without (folder: string): string | false {
+export function without(folder: string): string | false {
   return existsSync(join(assets, folder)) ? false : `needs ../shared/assets/${folder}, which is not here`
 }
 
-export interface Picture { file: string, type: ImageType, image: Buffer }
-
-const types: Record<string, ImageType> = {
-  jpg: 'jpeg', jpeg: 'jpeg', png: 'png', webp: 'webp', gif: 'gif', bmp: 'bmp', tif: 'tiff', tiff: 'tiff', avif: 'avif', heif: 'avif', svg: 'png', jp2: 'png'
+export interface Picture {
+  file: string
+  type: ImageType
+  image: Buffer
 }
 
-export function pictures (folder: string): Picture[] {
+const types: Record<string, ImageType> = {
+  jpg: 'jpeg',
+  jpeg: 'jpeg',
+  png: 'png',
+  webp: 'webp',
+  gif: 'gif',
+  bmp: 'bmp',
+  tif: 'tiff',
+  tiff: 'tiff',
+  avif: 'avif',
+  heif: 'avif',
+  svg: 'png',
+  jp2: 'png'
+}
+
+export function pictures(folder: string): Picture[] {
   return readdirSync(folder).flatMap(file => {
     const type = types[file.split('.').at(-1)?.toLowerCase() ?? '']
     return type === undefined ? [] : [{ file, type, image: readFileSync(join(folder, file)) }]
@@ -34,61 +49,80 @@ export function pictures (folder: string): Picture[] {
 
 /** Pictures of ours, and what the default model says to them. */
 export const fixtures = pictures(join(root, 'test/fixtures'))
-export const expected = JSON.parse(readFileSync(join(root, 'test/fixtures/expected.json'), 'utf8')) as Record<string, string>
+export const expected = JSON.parse(readFileSync(join(root, 'test/fixtures/expected.json'), 'utf8')) as Record<
+  string,
+  string
+>
 
 /** A square input, plain but for what is given. */
-export function inputOf (input: Partial<Input> & { width: number }): Input {
+export function inputOf(input: Partial<Input> & { width: number }): Input {
   return {
-    height: input.width, channels: 'RGB', fit: 'cover', cropFraction: 1, kernel: 'lanczos3', scale: 1 / 255, mean: [0, 0, 0], std: [1, 1, 1], ...input
+    height: input.width,
+    channels: 'RGB',
+    fit: 'cover',
+    cropFraction: 1,
+    kernel: 'lanczos3',
+    scale: 1 / 255,
+    mean: [0, 0, 0],
+    std: [1, 1, 1],
+    ...input
   }
 }
 
 /** Both decoders for one input, jimp without its threads: they take longer to start than a small picture takes. */
-export async function decodersOf (input: Input, maxPixels = 50_000_000): Promise<Array<Pick<Decoder, 'name' | 'decode'>>> {
+export async function decodersOf(
+  input: Input,
+  maxPixels = 50_000_000
+): Promise<Array<Pick<Decoder, 'name' | 'decode'>>> {
   const libvips = await createLibvipsDecoder({ input, maxPixels })
   if (libvips === undefined) throw new Error('the tests need libvips: sharp’s binary is not installed')
-  return [libvips, {
-    name: 'jimp',
-    async decode (image, type) {
-      if (!isPortable(type)) throw new DecodeError('UNSUPPORTED_IMAGE', type)
-      const decoded = await decodeWithJimp({ bytes: new Uint8Array(image), type, input, maxPixels })
-      if ('code' in decoded) throw new DecodeError(decoded.code, decoded.message)
-      return decoded.rgb
+  return [
+    libvips,
+    {
+      name: 'jimp',
+      async decode(image, type) {
+        if (!isPortable(type)) throw new DecodeError('UNSUPPORTED_IMAGE', type)
+        const decoded = await decodeWithJimp({ bytes: new Uint8Array(image), type, input, maxPixels })
+        if ('code' in decoded) throw new DecodeError(decoded.code, decoded.message)
+        return decoded.rgb
+      }
     }
-  }]
+  ]
 }
 
 export type Colour = readonly [red: number, green: number, blue: number, alpha?: number]
 
 /** A picture whose pixels are given row by row. */
-export function draw (rows: ReadonlyArray<readonly Colour[]>): Sharp {
+export function draw(rows: ReadonlyArray<readonly Colour[]>): Sharp {
   const width = rows[0]?.length ?? 0
   const channels = rows[0]?.[0]?.length === 4 ? 4 : 3
   return sharp(Buffer.from(rows.flat(2) as number[]), { raw: { width, height: rows.length, channels } })
 }
 
 /** A row of `columns` and `rows` rows from a formula. */
-export function grid (columns: number, rows: number, colour: (x: number, y: number) => Colour): Colour[][] {
+export function grid(columns: number, rows: number, colour: (x: number, y: number) => Colour): Colour[][] {
   return Array.from({ length: rows }, (_, y) => Array.from({ length: columns }, (_, x) => colour(x, y)))
 }
 
-export function meanDifference (a: Uint8Array, b: Uint8Array): number {
+export function meanDifference(a: Uint8Array, b: Uint8Array): number {
   if (a.length !== b.length) throw new Error(`${a.length} bytes against ${b.length}`)
   return a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? 0)), 0) / a.length
 }
 
 /** `work` on each, `width` at a time, results in order. */
-export async function inParallel<T, R> (items: readonly T[], work: (item: T) => Promise<R>, width = 4): Promise<R[]> {
+export async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>, width = 4): Promise<R[]> {
   const results: R[] = []
   let next = 0
-  await Promise.all(Array.from({ length: width }, async () => {
-    for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i] as T)
-  }))
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i] as T)
+    })
+  )
   return results
 }
 
 /** A chunk of a PNG, with its length and checksum. */
-export function pngChunk (type: string, content: Buffer): Buffer {
+export function pngChunk(type: string, content: Buffer): Buffer {
   const body = Buffer.concat([Buffer.from(type, 'latin1'), content])
   const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)]
   length.writeUInt32BE(content.length)

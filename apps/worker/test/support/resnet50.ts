@@ -1,17 +1,28 @@
 import { createOnnxGraph } from './onnx.ts'
 
 /** Blocks and inner width of the four stages; a block ends four times as wide. */
-const stages = [{ blocks: 3, width: 64 }, { blocks: 4, width: 128 }, { blocks: 6, width: 256 }, { blocks: 3, width: 512 }]
+const stages = [
+  { blocks: 3, width: 64 },
+  { blocks: 4, width: 128 },
+  { blocks: 6, width: 256 },
+  { blocks: 3, width: 512 }
+]
 
 /** A convolution's weights are drawn so that they multiply the variance of what they see by `gain`. */
-interface Conv { inputs: number, outputs: number, kernel: number, stride?: number, gain: number }
+interface Conv {
+  inputs: number
+  outputs: number
+  kernel: number
+  stride?: number
+  gain: number
+}
 
 /**
  * An ONNX file of ResNet-50's shape (v1.5, batch norm folded: 53 convolutions, 25.5 million parameters, 4.1 billion
  * multiply-adds an image) with random weights: it takes the time that the real one takes and says nothing sensible.
  * Input `input` [N, 3, 224, 224] float32, output `probabilities` [N, classes].
  */
-export function resnet50Onnx ({ classes = 1_000, seed = 1 }: { classes?: number, seed?: number } = {}): Uint8Array {
+export function resnet50Onnx({ classes = 1_000, seed = 1 }: { classes?: number; seed?: number } = {}): Uint8Array {
   const graph = createOnnxGraph()
   const random = createRandom(seed)
 
@@ -34,7 +45,7 @@ export function resnet50Onnx ({ classes = 1_000, seed = 1 }: { classes?: number,
   })
 
   /** The branch adds a tenth of the variance, so that sixteen blocks in a row stay far from infinity. */
-  function bottleneck (x: string, { inputs, width, stride }: { inputs: number, width: number, stride: number }): string {
+  function bottleneck(x: string, { inputs, width, stride }: { inputs: number; width: number; stride: number }): string {
     const outputs = 4 * width
     const narrow = relu(conv(x, { inputs, outputs: width, kernel: 1, gain: 2 }))
     const middle = relu(conv(narrow, { inputs: width, outputs: width, kernel: 3, stride, gain: 2 }))
@@ -43,26 +54,30 @@ export function resnet50Onnx ({ classes = 1_000, seed = 1 }: { classes?: number,
     return relu(graph.node('Add', [branch, shortcut]))
   }
 
-  function conv (x: string, { inputs, outputs, kernel, stride = 1, gain }: Conv): string {
+  function conv(x: string, { inputs, outputs, kernel, stride = 1, gain }: Conv): string {
     const fanIn = inputs * kernel * kernel
     const weights = graph.weight('float32', [outputs, inputs, kernel, kernel], uniform(outputs * fanIn, gain / fanIn))
     const bias = graph.weight('float32', [outputs], new Float32Array(outputs))
     const pad = (kernel - 1) / 2
-    return graph.node('Conv', [x, weights, bias], { kernel_shape: [kernel, kernel], strides: [stride, stride], pads: [pad, pad, pad, pad] })
+    return graph.node('Conv', [x, weights, bias], {
+      kernel_shape: [kernel, kernel],
+      strides: [stride, stride],
+      pads: [pad, pad, pad, pad]
+    })
   }
 
-  function relu (x: string): string {
+  function relu(x: string): string {
     return graph.node('Relu', [x])
   }
 
-  function uniform (length: number, variance: number): Float32Array<ArrayBuffer> {
+  function uniform(length: number, variance: number): Float32Array<ArrayBuffer> {
     const bound = Math.sqrt(3 * variance)
     return new Float32Array(length).map(() => bound * random())
   }
 }
 
 /** Numbers in [−1, 1), the same for the same seed: mulberry32. */
-export function createRandom (seed: number): () => number {
+export function createRandom(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0

@@ -6,10 +6,13 @@ import { type KerasLayer } from './topology.ts'
 import { weightKinds } from './weights.ts'
 
 /** One way in which a well-known network is built; the first that fits is taken. */
-export interface Architecture { name: ArchitectureName, layers: readonly KerasLayer[] }
+export interface Architecture {
+  name: ArchitectureName
+  layers: readonly KerasLayer[]
+}
 
 /** In the order in which a file is compared with them. */
-export function architectures (): Architecture[] {
+export function architectures(): Architecture[] {
   return [
     { name: 'resnet50', layers: resnet50(newNaming) },
     { name: 'resnet50', layers: resnet50(oldNaming) },
@@ -23,16 +26,20 @@ export function architectures (): Architecture[] {
  * The well-known network that a whole model is: the same names of layers with weights, and as many layers of each other kind.
  * A model around it, or one with preprocessing of its own, is none.
  */
-export function recognize (layers: readonly KerasLayer[]): ArchitectureName | undefined {
+export function recognize(layers: readonly KerasLayer[]): ArchitectureName | undefined {
   const wanted = fingerprint(layers)
   return architectures().find(({ layers }) => fingerprint(layers) === wanted)?.name
 }
 
-function fingerprint (layers: readonly KerasLayer[]): string {
-  return layers.filter(({ className }) => className !== 'Dropout').map(layer => weightKinds(layer).length > 0 ? storedName(layer) : layer.className).sort().join(' ')
+function fingerprint(layers: readonly KerasLayer[]): string {
+  return layers
+    .filter(({ className }) => className !== 'Dropout')
+    .map(layer => (weightKinds(layer).length > 0 ? storedName(layer) : layer.className))
+    .sort()
+    .join(' ')
 }
 
 /** The name by which a layer's weights are kept. Keras numbers the layers that have no name of their own. */
-export function storedName ({ path, className }: Pick<KerasLayer, 'path' | 'className'>): string {
+export function storedName({ path, className }: Pick<KerasLayer, 'path' | 'className'>): string {
   return className === 'Normalization' ? 'normalization' : path.join('/')
 }

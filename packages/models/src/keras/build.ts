@@ -43,20 +43,38 @@ const builders: ReadonlyMap<string, Builder> = new Map<string, Builder>([
   ['Reshape', reshape],
   ['Flatten', flatten],
   ...[
-    'Dropout', 'SpatialDropout2D', 'GaussianDropout', 'GaussianNoise', 'AlphaDropout', 'ActivityRegularization',
-    'RandomFlip', 'RandomRotation', 'RandomZoom', 'RandomTranslation', 'RandomContrast', 'RandomBrightness'
+    'Dropout',
+    'SpatialDropout2D',
+    'GaussianDropout',
+    'GaussianNoise',
+    'AlphaDropout',
+    'ActivityRegularization',
+    'RandomFlip',
+    'RandomRotation',
+    'RandomZoom',
+    'RandomTranslation',
+    'RandomContrast',
+    'RandomBrightness'
   ].map((name): [string, Builder] => [name, passThrough])
 ])
 
-interface Source { topology: Topology, weights: Weights, kerasVersion: number, architecture?: ArchitectureName | undefined }
+interface Source {
+  topology: Topology
+  weights: Weights
+  kerasVersion: number
+  architecture?: ArchitectureName | undefined
+}
 
 /** Translates Keras' layers, with normalization folded into the convolution or dense layer before it. Throws a ModelError. */
-export function buildNetwork ({ topology, weights, kerasVersion, architecture }: Source): Network {
+export function buildNetwork({ topology, weights, kerasVersion, architecture }: Source): Network {
   const ends = new Map<string, Layer>()
   const layers: Layer[] = []
   for (const layer of topology.layers) {
     const builder = builders.get(layer.className)
-    if (builder === undefined) throw new ModelError(`${describeLayer(layer)}: this class of layer is not supported; those that are: ${[...builders.keys()].join(', ')}`)
+    if (builder === undefined)
+      throw new ModelError(
+        `${describeLayer(layer)}: this class of layer is not supported; those that are: ${[...builders.keys()].join(', ')}`
+      )
     const inputs = layer.inputs.flatMap(name => ends.get(name) ?? [])
     ends.set(layer.name, builder(createBuild({ layer, inputs, weights, kerasVersion, layers })))
   }
@@ -72,33 +90,47 @@ export function buildNetwork ({ topology, weights, kerasVersion, architecture }:
 }
 
 /** Images of a fixed size with three channels are all that Streamsight gives a model. */
-function inputLayer ({ options, add }: Build): Layer {
+function inputLayer({ options, add }: Build): Layer {
   const shape = [options.get('shape')].flat().slice(1)
   const isImage = shape.length === 3 && shape.every(size => Number.isSafeInteger(size)) && shape[2] === 3
   if (!isImage) options.refuse('shape', 'a batch of images of a fixed size, [null, height, width, 3], is expected')
   return add({ operation: { kind: 'input' }, inputs: [], shape: shape as number[] })
 }
 
-function outputOf (layers: readonly Layer[]): Pick<Network, 'classes' | 'activation'> {
+function outputOf(layers: readonly Layer[]): Pick<Network, 'classes' | 'activation'> {
   const last = layers.at(-1)
   if (last === undefined) throw new ModelError('the model has no layers')
   const [classes = 0] = last.shape
-  if (last.shape.length !== 1) throw new ModelError(`layer "${last.name}", the last, gives ${describeShape(last.shape)}: one score for each class is expected`)
+  if (last.shape.length !== 1)
+    throw new ModelError(
+      `layer "${last.name}", the last, gives ${describeShape(last.shape)}: one score for each class is expected`
+    )
   const scoring = scoringLayer(layers, last)
   if (scoring.kind === 'elementwise' && scoring.function === 'sigmoid') {
     const units = classes === 1 ? '1 unit' : `${classes} units`
-    throw new ModelError(`layer "${scoring.name}": the model ends in a sigmoid of ${units}, which answers a yes-or-no question for each; softmax over 2 or more classes is needed`)
+    throw new ModelError(
+      `layer "${scoring.name}": the model ends in a sigmoid of ${units}, which answers a yes-or-no question for each; softmax over 2 or more classes is needed`
+    )
   }
   if (classes < 2) throw new ModelError(`layer "${last.name}", the last, gives 1 score: 2 or more classes are needed`)
   if (scoring.kind === 'softmax') return { classes, activation: 'softmax' }
   if (linearKinds.has(scoring.kind)) return { classes, activation: 'logits' }
-  throw new ModelError(`layer "${scoring.name}": the model ends in ${scoring.kind}; softmax, or a layer without an activation, is expected`)
+  throw new ModelError(
+    `layer "${scoring.name}": the model ends in ${scoring.kind}; softmax, or a layer without an activation, is expected`
+  )
 }
 
-const linearKinds: ReadonlySet<Layer['kind']> = new Set<Layer['kind']>(['conv', 'dense', 'affine', 'add', 'globalPool', 'pool'])
+const linearKinds: ReadonlySet<Layer['kind']> = new Set<Layer['kind']>([
+  'conv',
+  'dense',
+  'affine',
+  'add',
+  'globalPool',
+  'pool'
+])
 
 /** The last layer that computes something: a softmax of 1 × 1 × classes can have a reshape after it. */
-function scoringLayer (layers: readonly Layer[], last: Layer): Layer {
+function scoringLayer(layers: readonly Layer[], last: Layer): Layer {
   const before = layers.find(({ name }) => name === last.inputs[0])
   const isSame = last.kind === 'reshape' && before !== undefined && before.shape.at(-1) === sizeOf(last.shape)
   return isSame ? scoringLayer(layers, before) : last

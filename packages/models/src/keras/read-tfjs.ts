@@ -12,11 +12,12 @@ import { byName, type StoredTensor } from './weights.ts'
  * The network in a TensorFlow.js layers model: `path` is its model.json, with the shards that it names beside it. Weights can be
  * float32 or quantized to float16, uint8 or uint16. Throws a ModelError that names the file, and the layer if it is one's fault.
  */
-export async function readTfjsLayers (path: string): Promise<Network> {
+export async function readTfjsLayers(path: string): Promise<Network> {
   const model = await readModelJson(path)
   const topology = isConfig(model['modelTopology']) ? model['modelTopology'] : undefined
   if (topology === undefined) throw new ModelError(`${path}: no "modelTopology": not a model.json of TensorFlow.js`)
-  if (model['format'] === 'graph-model' || topology['node'] !== undefined) throw new ModelError(`${path}: a TensorFlow.js graph model: only layers models say what their layers are`)
+  if (model['format'] === 'graph-model' || topology['node'] !== undefined)
+    throw new ModelError(`${path}: a TensorFlow.js graph model: only layers models say what their layers are`)
   const tensors = await readWeights(path, Array.isArray(model['weightsManifest']) ? model['weightsManifest'] : [])
 
   return forFile(path, () => {
@@ -31,7 +32,7 @@ export async function readTfjsLayers (path: string): Promise<Network> {
   })
 }
 
-async function readModelJson (path: string): Promise<Config> {
+async function readModelJson(path: string): Promise<Config> {
   const bytes = await readBytes(path)
   try {
     const model: unknown = JSON.parse(bytes.toString('utf8'))
@@ -42,20 +43,23 @@ async function readModelJson (path: string): Promise<Config> {
   throw new ModelError(`${path}: not a model.json of TensorFlow.js`)
 }
 
-async function readBytes (path: string): Promise<Buffer> {
+async function readBytes(path: string): Promise<Buffer> {
   try {
     return await readFile(path)
   } catch (error) {
-    throw new ModelError(`${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : (error as Error).message}`)
+    throw new ModelError(
+      `${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : (error as Error).message}`
+    )
   }
 }
 
 /** The tensors of all groups; a group's shards are one run of bytes. */
-async function readWeights (path: string, manifest: readonly unknown[]): Promise<StoredTensor[]> {
+async function readWeights(path: string, manifest: readonly unknown[]): Promise<StoredTensor[]> {
   const tensors: StoredTensor[] = []
   for (const group of manifest) {
     const { paths, weights } = isConfig(group) ? group : {}
-    if (!Array.isArray(paths) || !Array.isArray(weights)) throw new ModelError(`${path}: field "weightsManifest" is not as TensorFlow.js writes it`)
+    if (!Array.isArray(paths) || !Array.isArray(weights))
+      throw new ModelError(`${path}: field "weightsManifest" is not as TensorFlow.js writes it`)
     const outside = paths.find(shard => /^[/\\]|^\w:|(^|[/\\])\.\.([/\\]|$)/.test(String(shard)))
     if (outside !== undefined) throw new ModelError(`${path}: its shard "${String(outside)}" is not in its folder`)
     const bytes = Buffer.concat(await Promise.all(paths.map(shard => readBytes(join(dirname(path), String(shard))))))
@@ -64,7 +68,7 @@ async function readWeights (path: string, manifest: readonly unknown[]): Promise
   return tensors
 }
 
-function splitGroup (bytes: Buffer, weights: readonly unknown[]): StoredTensor[] {
+function splitGroup(bytes: Buffer, weights: readonly unknown[]): StoredTensor[] {
   let offset = 0
   return weights.map(weight => {
     const spec = parseSpec(weight)
@@ -72,13 +76,25 @@ function splitGroup (bytes: Buffer, weights: readonly unknown[]): StoredTensor[]
     const length = sizeOf(shape) * type.bytes
     const start = offset
     offset += length
-    if (offset > bytes.length) throw new ModelError(`weight "${name}" needs ${offset} bytes of its shards, which have ${bytes.length}: a shard is missing or cut short`)
+    if (offset > bytes.length)
+      throw new ModelError(
+        `weight "${name}" needs ${offset} bytes of its shards, which have ${bytes.length}: a shard is missing or cut short`
+      )
     return { name, shape, read: () => decode(bytes.subarray(start, start + length), spec) }
   })
 }
 
-interface Encoding { bytes: number, read: (view: DataView, offset: number) => number }
-interface Spec { name: string, shape: number[], type: Encoding, scale: number, min: number }
+interface Encoding {
+  bytes: number
+  read: (view: DataView, offset: number) => number
+}
+interface Spec {
+  name: string
+  shape: number[]
+  type: Encoding
+  scale: number
+  min: number
+}
 
 const encodings: ReadonlyMap<string, Encoding> = new Map([
   ['float32', { bytes: 4, read: (view, offset) => view.getFloat32(offset, true) }],
@@ -89,23 +105,27 @@ const encodings: ReadonlyMap<string, Encoding> = new Map([
 ])
 
 /** A quantized weight is value · scale + min. */
-function parseSpec (weight: unknown): Spec {
+function parseSpec(weight: unknown): Spec {
   const { name, shape, dtype, quantization } = isConfig(weight) ? weight : {}
   const isShape = Array.isArray(shape) && shape.every(size => Number.isSafeInteger(size) && size >= 0)
-  if (typeof name !== 'string' || !isShape) throw new ModelError('field "weightsManifest": a weight without a name or a shape')
+  if (typeof name !== 'string' || !isShape)
+    throw new ModelError('field "weightsManifest": a weight without a name or a shape')
   const packed = isConfig(quantization) ? quantization : {}
   const type = encodings.get(String(packed['dtype'] ?? dtype))
-  if (type === undefined) throw new ModelError(`weight "${name}" is ${String(packed['dtype'] ?? dtype)}: only ${[...encodings.keys()].join(', ')} are supported`)
+  if (type === undefined)
+    throw new ModelError(
+      `weight "${name}" is ${String(packed['dtype'] ?? dtype)}: only ${[...encodings.keys()].join(', ')} are supported`
+    )
   return { name, shape, type, scale: Number(packed['scale'] ?? 1), min: Number(packed['min'] ?? 0) }
 }
 
-function decode (bytes: Buffer, { shape, type, scale, min }: Spec): Float32Array {
+function decode(bytes: Buffer, { shape, type, scale, min }: Spec): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return Float32Array.from({ length: sizeOf(shape) }, (_, i) => type.read(view, i * type.bytes) * scale + min)
 }
 
 /** 1 bit of sign, 5 of exponent, 10 of fraction. */
-function fromFloat16 (bits: number): number {
+function fromFloat16(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1
   const exponent = (bits >> 10) & 0x1f
   const fraction = bits & 0x3ff

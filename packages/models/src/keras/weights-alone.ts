@@ -13,7 +13,7 @@ type Stored = ReadonlyMap<string, readonly StoredTensor[]>
 type Keys = ReadonlyMap<string, string>
 
 /** A network from the weights that Keras 2, and Keras' own downloads, keep by the names of the layers. */
-export function fitLegacyWeights (root: Group, wanted: ArchitectureName | undefined): Network {
+export function fitLegacyWeights(root: Group, wanted: ArchitectureName | undefined): Network {
   const stored = new Map<string, StoredTensor[]>()
   for (const name of namesAttribute(root, 'layer_names') ?? []) {
     const group = groupAt(root, name)
@@ -24,7 +24,7 @@ export function fitLegacyWeights (root: Group, wanted: ArchitectureName | undefi
 }
 
 /** A network from the weights that Keras 3 keeps by the classes of the layers, numbered in the model's order. */
-export function fitWeights (root: Group, wanted: ArchitectureName | undefined): Network {
+export function fitWeights(root: Group, wanted: ArchitectureName | undefined): Network {
   const stored = new Map<string, StoredTensor[]>()
   const layers = groupAt(root, 'layers')
   for (const key of layers?.keys() ?? []) {
@@ -34,34 +34,43 @@ export function fitWeights (root: Group, wanted: ArchitectureName | undefined): 
   return fit(stored, { wanted, keysOf: keysByClass })
 }
 
-function numberedTensors (layers: Group, name: string): StoredTensor[] {
+function numberedTensors(layers: Group, name: string): StoredTensor[] {
   const count = groupAt(layers, name)?.keys().length ?? 0
-  return Array.from({ length: count }, (_, i) => tensorAt(layers, `${name}/${i}`)).filter(tensor => tensor !== undefined)
+  return Array.from({ length: count }, (_, i) => tensorAt(layers, `${name}/${i}`)).filter(
+    tensor => tensor !== undefined
+  )
 }
 
 /** The architecture whose layers with weights are exactly those in the file. */
-function fit (stored: Stored, { wanted, keysOf }: { wanted: ArchitectureName | undefined, keysOf: (layers: readonly KerasLayer[]) => Keys }): Network {
+function fit(
+  stored: Stored,
+  { wanted, keysOf }: { wanted: ArchitectureName | undefined; keysOf: (layers: readonly KerasLayer[]) => Keys }
+): Network {
   const candidates = architectures()
     .filter(({ name }) => wanted === undefined || name === wanted)
     .map(architecture => ({ ...architecture, keys: keysOf(architecture.layers) }))
   const fitting = candidates.filter(({ keys }) => misfit(stored, keys) === undefined)
-  const chosen = fitting.find(({ layers, keys }) => dividesTwice(layers) === holdsDeviations(stored, keys)) ?? fitting[0]
+  const chosen =
+    fitting.find(({ layers, keys }) => dividesTwice(layers) === holdsDeviations(stored, keys)) ?? fitting[0]
   if (chosen === undefined) throw new ModelError(explain(stored, wanted, candidates[0]?.keys))
 
   const { name, layers, keys } = chosen
-  const weights: Weights = new Map(layers.map(layer => [layer.name, inOrder(layer, stored.get(keys.get(layer.name) ?? '') ?? [])]))
+  const weights: Weights = new Map(
+    layers.map(layer => [layer.name, inOrder(layer, stored.get(keys.get(layer.name) ?? '') ?? [])])
+  )
   return buildNetwork({ topology: { name, layers }, weights, kerasVersion: 3, architecture: name })
 }
 
-function explain (stored: Stored, wanted: ArchitectureName | undefined, keys: Keys | undefined): string {
-  const advice = 'a whole model saved with model.save(\'….h5\') always says what it is'
-  if (wanted !== undefined && keys !== undefined) return `these are not the weights of a whole ${wanted}: ${misfit(stored, keys) ?? ''}; ${advice}`
+function explain(stored: Stored, wanted: ArchitectureName | undefined, keys: Keys | undefined): string {
+  const advice = "a whole model saved with model.save('….h5') always says what it is"
+  if (wanted !== undefined && keys !== undefined)
+    return `these are not the weights of a whole ${wanted}: ${misfit(stored, keys) ?? ''}; ${advice}`
   const some = [...stored.keys()].slice(0, 4).join(', ')
   return `weights alone, of a network that is not known by its layers (${some} …): those of ${architectureNames.join(', ')}, with their classifier, are; ${advice}`
 }
 
 /** What keeps a file's weights from being those of a network; undefined if they are. */
-function misfit (stored: Stored, keys: Keys): string | undefined {
+function misfit(stored: Stored, keys: Keys): string | undefined {
   const needed = new Set(keys.values())
   const missing = [...needed].find(key => !stored.has(key))
   if (missing !== undefined) return `there are none for "${missing}"`
@@ -69,12 +78,12 @@ function misfit (stored: Stored, keys: Keys): string | undefined {
   return unknown === undefined ? undefined : `it has no layer "${unknown}"`
 }
 
-function keysByName (layers: readonly KerasLayer[]): Keys {
+function keysByName(layers: readonly KerasLayer[]): Keys {
   return new Map(layers.filter(hasWeights).map(layer => [layer.name, storedName(layer)]))
 }
 
 /** `conv2d`, `conv2d_1` … as Keras counts them. */
-function keysByClass (layers: readonly KerasLayer[]): Keys {
+function keysByClass(layers: readonly KerasLayer[]): Keys {
   const counts = new Map<string, number>()
   const keys = new Map<string, string>()
   for (const layer of inKerasOrder(layers)) {
@@ -86,20 +95,23 @@ function keysByClass (layers: readonly KerasLayer[]): Keys {
   return keys
 }
 
-function hasWeights (layer: KerasLayer): boolean {
+function hasWeights(layer: KerasLayer): boolean {
   return weightKinds(layer).length > 0
 }
 
 /** keras/src/utils/naming.py: Conv2D is `conv2d`, BatchNormalization `batch_normalization`. */
-function snakeCase (className: string): string {
-  return className.replaceAll(/(.)([A-Z][a-z]+)/g, '$1_$2').replaceAll(/([a-z])([A-Z])/g, '$1_$2').toLowerCase()
+function snakeCase(className: string): string {
+  return className
+    .replaceAll(/(.)([A-Z][a-z]+)/g, '$1_$2')
+    .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
+    .toLowerCase()
 }
 
 /**
  * The order of `model.layers` (keras/src/ops/function.py): by the longest way to the output, the farthest first; those equally far
  * as they are met on the way back from it.
  */
-function inKerasOrder (layers: readonly KerasLayer[]): KerasLayer[] {
+function inKerasOrder(layers: readonly KerasLayer[]): KerasLayer[] {
   const byName = new Map(layers.map(layer => [layer.name, layer]))
   const depths = new Map<string, number>()
   for (const { name, inputs } of layers.toReversed()) {
@@ -107,7 +119,7 @@ function inKerasOrder (layers: readonly KerasLayer[]): KerasLayer[] {
   }
 
   const met = new Set<KerasLayer>()
-  function meet (layer: KerasLayer | undefined): void {
+  function meet(layer: KerasLayer | undefined): void {
     if (layer === undefined || met.has(layer)) return
     met.add(layer)
     for (const input of layer.inputs) meet(byName.get(input))
@@ -116,12 +128,12 @@ function inKerasOrder (layers: readonly KerasLayer[]): KerasLayer[] {
   return [...met].sort((a, b) => (depths.get(b.name) ?? 0) - (depths.get(a.name) ?? 0))
 }
 
-function dividesTwice (layers: Architecture['layers']): boolean {
+function dividesTwice(layers: Architecture['layers']): boolean {
   return layers.filter(({ className }) => className === 'Rescaling').length > 1
 }
 
 /** Whether the normalization at the front is that of Keras' ImageNet weights: deviations in place of the variances. */
-function holdsDeviations (stored: Stored, keys: Keys): boolean {
+function holdsDeviations(stored: Stored, keys: Keys): boolean {
   const [, variance] = stored.get(keys.get('normalization') ?? '') ?? []
   return variance?.read().every((value, i) => Math.abs(value - (imageNetDeviations[i] ?? 0)) < 1e-6) ?? false
 }

@@ -6,28 +6,41 @@ import * as tf from '@tensorflow/tfjs-core'
 import { type LayersModel } from '@tensorflow/tfjs-layers'
 import { File, ready, type Group } from 'h5wasm/node'
 
-export function temporaryFolder (t: Pick<TestContext, 'after'>): string {
+export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
   const folder = mkdtempSync(join(tmpdir(), 'streamsight-keras-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
 /** Saves a model as TensorFlow.js does; gives the path of its model.json. */
-export async function saveTfjs (model: LayersModel, folder: string): Promise<string> {
+export async function saveTfjs(model: LayersModel, folder: string): Promise<string> {
   const path = join(folder, 'model.json')
-  await model.save(tf.io.withSaveHandler(async artifacts => {
-    const { modelTopology, weightSpecs, weightData } = artifacts
-    writeFileSync(path, JSON.stringify({ format: 'layers-model', modelTopology, weightsManifest: [{ paths: ['group1-shard1of1.bin'], weights: weightSpecs }] }))
-    writeFileSync(join(folder, 'group1-shard1of1.bin'), new Uint8Array(weightData as ArrayBuffer))
-    return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) }
-  }))
+  await model.save(
+    tf.io.withSaveHandler(async artifacts => {
+      const { modelTopology, weightSpecs, weightData } = artifacts
+      writeFileSync(
+        path,
+        JSON.stringify({
+          format: 'layers-model',
+          modelTopology,
+          weightsManifest: [{ paths: ['group1-shard1of1.bin'], weights: weightSpecs }]
+        })
+      )
+      writeFileSync(join(folder, 'group1-shard1of1.bin'), new Uint8Array(weightData as ArrayBuffer))
+      return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) }
+    })
+  )
   return path
 }
 
-export interface H5Tensor { name: string, shape: readonly number[], data: Float32Array }
+export interface H5Tensor {
+  name: string
+  shape: readonly number[]
+  data: Float32Array
+}
 
 /** Writes an HDF5 file; gives its path. */
-export async function writeH5 (path: string, fill: (root: Group) => void): Promise<string> {
+export async function writeH5(path: string, fill: (root: Group) => void): Promise<string> {
   await ready
   const file = new File(path, 'w')
   fill(file)
@@ -36,7 +49,7 @@ export async function writeH5 (path: string, fill: (root: Group) => void): Promi
 }
 
 /** The layout of `save_weights` in Keras 2, which a whole model has in its group `model_weights`. */
-export function fillLayers (root: Group, layers: ReadonlyMap<string, readonly H5Tensor[]>): void {
+export function fillLayers(root: Group, layers: ReadonlyMap<string, readonly H5Tensor[]>): void {
   root.create_attribute('layer_names', [...layers.keys()])
   for (const [layer, tensors] of layers) {
     const group = root.create_group(layer)
@@ -46,18 +59,25 @@ export function fillLayers (root: Group, layers: ReadonlyMap<string, readonly H5
 }
 
 /** Datasets of HDF5 have no slashes in their names: all but the last part are groups. */
-export function createTensor (group: Group, { name, shape, data }: H5Tensor): void {
+export function createTensor(group: Group, { name, shape, data }: H5Tensor): void {
   const parts = name.split('/')
   const last = parts.pop() ?? ''
-  const parent = parts.reduce((parent, part) => parent.keys().includes(part) ? parent.get(part) as Group : parent.create_group(part), group)
+  const parent = parts.reduce(
+    (parent, part) => (parent.keys().includes(part) ? (parent.get(part) as Group) : parent.create_group(part)),
+    group
+  )
   parent.create_dataset({ name: last, data, shape: [...shape], dtype: '<f' })
 }
 
 /** The weights of each layer of a model, as Keras 2 names them; those of a nested model are the nested model's. */
-export async function tensorsByLayer (model: LayersModel): Promise<Map<string, H5Tensor[]>> {
+export async function tensorsByLayer(model: LayersModel): Promise<Map<string, H5Tensor[]>> {
   const layers = new Map<string, H5Tensor[]>()
   for (const layer of model.layers) {
-    const tensors = layer.weights.map(async weight => ({ name: `${weight.originalName}:0`, shape: weight.shape.map(Number), data: await weight.read().data<'float32'>() }))
+    const tensors = layer.weights.map(async weight => ({
+      name: `${weight.originalName}:0`,
+      shape: weight.shape.map(Number),
+      data: await weight.read().data<'float32'>()
+    }))
     layers.set(layer.name, await Promise.all(tensors))
   }
   return layers

@@ -5,7 +5,7 @@ import { type Images } from './run.ts'
 export type Random = () => number
 
 /** Numbers from 0 to 1, the same in each run (mulberry32). */
-export function createRandom (seed: number): Random {
+export function createRandom(seed: number): Random {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0
@@ -16,7 +16,10 @@ export function createRandom (seed: number): Random {
 }
 
 /** Weights such that what goes in with a spread of about 1 comes out so: He's for a kernel, anything but 0 and 1 for normalization. */
-export function randomWeights (random: Random, { kind, shape }: { kind: string, shape: readonly number[] }): Float32Array {
+export function randomWeights(
+  random: Random,
+  { kind, shape }: { kind: string; shape: readonly number[] }
+): Float32Array {
   const size = shape.reduce((product, length) => product * length, 1)
   const values = new Float32Array(size)
   const between = (low: number, high: number) => {
@@ -27,12 +30,12 @@ export function randomWeights (random: Random, { kind, shape }: { kind: string, 
   if (/variance|gamma/.test(kind)) return between(0.5, 1.5)
   if (/beta|mean|bias/.test(kind)) return between(-0.5, 0.5)
   // A channel of a depthwise convolution reads its window only, whatever the number of channels.
-  const fanIn = size / (kind.includes('depthwise') ? shape.slice(-2).reduce((a, b) => a * b, 1) : shape.at(-1) ?? 1)
+  const fanIn = size / (kind.includes('depthwise') ? shape.slice(-2).reduce((a, b) => a * b, 1) : (shape.at(-1) ?? 1))
   const bound = Math.sqrt(6 / fanIn)
   return between(-bound, bound)
 }
 
-export function randomize (model: LayersModel, seed: number): void {
+export function randomize(model: LayersModel, seed: number): void {
   const random = createRandom(seed)
   for (const weight of model.weights) {
     const shape = weight.shape.map(Number)
@@ -42,7 +45,12 @@ export function randomize (model: LayersModel, seed: number): void {
   }
 }
 
-export function randomImages ({ count, height, width, seed }: Omit<Images, 'data'> & { seed: number }): Images {
+export function randomImages({ count, height, width, seed }: Omit<Images, 'data'> & { seed: number }): Images {
   const random = createRandom(seed)
-  return { count, height, width, data: Float32Array.from({ length: count * height * width * 3 }, () => random() * 2 - 1) }
+  return {
+    count,
+    height,
+    width,
+    data: Float32Array.from({ length: count * height * width * 3 }, () => random() * 2 - 1)
+  }
 }

@@ -3,8 +3,8 @@ import { createSketch, type Sketch } from './sketch.ts'
 
 /** What the layers are called. A block's convolutions are 1, 2 and 3, and 0 the one on its shortcut. */
 export interface Naming {
-  stem: { conv: string, bn: string }
-  part: (kind: 'conv' | 'bn', block: { stage: number, index: number }, position: 0 | 1 | 2 | 3) => string
+  stem: { conv: string; bn: string }
+  part: (kind: 'conv' | 'bn', block: { stage: number; index: number }, position: 0 | 1 | 2 | 3) => string
   classifier: string
   epsilon: number
 }
@@ -12,7 +12,7 @@ export interface Naming {
 /** keras_applications up to 1.0.8 and its files of 2016: res2a_branch2a, bn2a_branch2a … fc1000. */
 export const oldNaming: Naming = {
   stem: { conv: 'conv1', bn: 'bn_conv1' },
-  part (kind, { stage, index }, position) {
+  part(kind, { stage, index }, position) {
     const branch = position === 0 ? 'branch1' : `branch2${letter(position - 1)}`
     return `${kind === 'conv' ? 'res' : 'bn'}${stage}${letter(index)}_${branch}`
   },
@@ -31,7 +31,7 @@ export const newNaming: Naming = {
 /** Blocks in the stages 2 to 5 (He et al. 2015, table 1). */
 const blocksPerStage = [3, 4, 6, 3]
 
-export function resnet50 (naming: Naming): readonly KerasLayer[] {
+export function resnet50(naming: Naming): readonly KerasLayer[] {
   const sketch = createSketch({ width: 224, height: 224 })
   const { add } = sketch
   const padded = add('ZeroPadding2D', 'conv1_pad', { from: sketch.input, padding: 3 })
@@ -47,19 +47,24 @@ export function resnet50 (naming: Naming): readonly KerasLayer[] {
   return sketch.layers
 }
 
-interface Block { from: string, naming: Naming, stage: number, index: number }
+interface Block {
+  from: string
+  naming: Naming
+  stage: number
+  index: number
+}
 
 /** 1 × 1, 3 × 3, 1 × 1. The first block of a stage has a convolution on its shortcut, and halves the image after stage 2. */
-function addBlock ({ add }: Sketch, { from, naming, stage, index }: Block): string {
+function addBlock({ add }: Sketch, { from, naming, stage, index }: Block): string {
   const strides = index === 0 && stage > 2 ? 2 : 1
   const name = (kind: 'conv' | 'bn', position: 0 | 1 | 2 | 3) => naming.part(kind, { stage, index }, position)
 
-  function convolve (position: 0 | 1 | 2 | 3, config: { from: string, kernel_size: number, strides?: number }): string {
+  function convolve(position: 0 | 1 | 2 | 3, config: { from: string; kernel_size: number; strides?: number }): string {
     const conv = add('Conv2D', name('conv', position), { padding: 'same', ...config })
     return add('BatchNormalization', name('bn', position), { from: conv, epsilon: naming.epsilon })
   }
 
-  function activate (from: string): string {
+  function activate(from: string): string {
     return add('Activation', `${from}/relu`, { from, activation: 'relu' })
   }
 
@@ -70,6 +75,6 @@ function addBlock ({ add }: Sketch, { from, naming, stage, index }: Block): stri
   return activate(add('Add', `${third}/add`, { from: [shortcut, third] }))
 }
 
-function letter (index: number): string {
+function letter(index: number): string {
   return String.fromCharCode('a'.charCodeAt(0) + index)
 }

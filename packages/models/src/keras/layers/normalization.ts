@@ -2,7 +2,7 @@ import { channelsOf, type Layer } from '../network.ts'
 import { addAffine, onlyInput, type Build } from './builder.ts'
 
 /** gamma · (x − mean) ÷ √(variance + epsilon) + beta, with the moving mean and variance. */
-export function batchNormalization (build: Build): Layer {
+export function batchNormalization(build: Build): Layer {
   const { options, weight } = build
   const input = onlyInput(build)
   const channels = channelsOf(input.shape)
@@ -19,7 +19,7 @@ export function batchNormalization (build: Build): Layer {
 }
 
 /** (x − mean) ÷ √variance, with the statistics among the weights or given as settings. */
-export function normalization (build: Build): Layer {
+export function normalization(build: Build): Layer {
   const { options } = build
   const input = onlyInput(build)
   const channels = channelsOf(input.shape)
@@ -33,7 +33,7 @@ export function normalization (build: Build): Layer {
   return addAffine(build, input, { scale, offset })
 }
 
-function statistic (build: Build, kind: 'mean' | 'variance', channels: number): Float64Array {
+function statistic(build: Build, kind: 'mean' | 'variance', channels: number): Float64Array {
   const { options, weight, layer } = build
   if (options.get(kind) !== undefined) return options.perChannel(kind, channels)
   // Without an axis Keras keeps a single number for the whole image.
@@ -42,7 +42,7 @@ function statistic (build: Build, kind: 'mean' | 'variance', channels: number): 
   return Float64Array.from(weight(kind, [channels]).data)
 }
 
-export function rescaling (build: Build): Layer {
+export function rescaling(build: Build): Layer {
   const { options } = build
   const input = onlyInput(build)
   const channels = channelsOf(input.shape)

@@ -3,7 +3,7 @@ import { imageShape, windowCount, type Layer, type Pad, type Pair } from '../net
 import { describeLayer } from '../options.ts'
 import { onlyInput, type Build, type Builder } from './builder.ts'
 
-export function pooling2d (reduce: 'max' | 'average'): Builder {
+export function pooling2d(reduce: 'max' | 'average'): Builder {
   return build => {
     const { options, layer } = build
     const input = onlyInput(build)
@@ -14,12 +14,17 @@ export function pooling2d (reduce: 'max' | 'average'): Builder {
     const padding = options.padding()
     const rows = windowCount({ input: height, kernel: size[0], stride: strides[0], padding })
     const columns = windowCount({ input: width, kernel: size[1], stride: strides[1], padding })
-    if (rows < 1 || columns < 1) throw new ModelError(`${describeLayer(layer)}: its window is larger than its input of ${height} × ${width}`)
-    return build.add({ operation: { kind: 'pool', reduce, size, strides, padding }, inputs: [input], shape: [rows, columns, channels] })
+    if (rows < 1 || columns < 1)
+      throw new ModelError(`${describeLayer(layer)}: its window is larger than its input of ${height} × ${width}`)
+    return build.add({
+      operation: { kind: 'pool', reduce, size, strides, padding },
+      inputs: [input],
+      shape: [rows, columns, channels]
+    })
   }
 }
 
-export function globalPooling2d (reduce: 'max' | 'average'): Builder {
+export function globalPooling2d(reduce: 'max' | 'average'): Builder {
   return build => {
     const { options } = build
     const input = onlyInput(build)
@@ -30,7 +35,7 @@ export function globalPooling2d (reduce: 'max' | 'average'): Builder {
   }
 }
 
-export function zeroPadding2d (build: Build): Layer {
+export function zeroPadding2d(build: Build): Layer {
   build.options.assertChannelsLast()
   const input = onlyInput(build)
   const [height, width, channels] = imageShape(input)
@@ -40,16 +45,20 @@ export function zeroPadding2d (build: Build): Layer {
 }
 
 /** One number; or one for the rows and one for the columns; or two for each. */
-function paddingOf ({ options }: Build): [Pair, Pair] {
+function paddingOf({ options }: Build): [Pair, Pair] {
   const value = options.get('padding') ?? 1
   const sides = Array.isArray(value) && value.length === 2 ? value : [value, value]
-  const [rows, columns] = sides.map(side => Array.isArray(side) ? side : [side, side])
+  const [rows, columns] = sides.map(side => (Array.isArray(side) ? side : [side, side]))
   const [top, bottom] = rows ?? []
   const [left, right] = columns ?? []
-  if (!isPadding(top) || !isPadding(bottom) || !isPadding(left) || !isPadding(right)) return options.refuse('padding', 'whole numbers from 0 are expected')
-  return [[top, bottom], [left, right]]
+  if (!isPadding(top) || !isPadding(bottom) || !isPadding(left) || !isPadding(right))
+    return options.refuse('padding', 'whole numbers from 0 are expected')
+  return [
+    [top, bottom],
+    [left, right]
+  ]
 }
 
-function isPadding (value: unknown): value is number {
+function isPadding(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
