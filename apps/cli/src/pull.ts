@@ -1,5 +1,5 @@
 import { findEntry, readCatalog, type CatalogEntry } from '@streamsight/models/catalog'
-import { createNetwork } from '@streamsight/models/network'
+import { createNetwork } from '@streamsight/models/http'
 import { pullModel, type Pulled } from '@streamsight/models/pull'
 import { print, type Context, type ExitCode } from './context.ts'
 import { formatBytes, formatSeconds } from './format.ts'

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { listModels, ModelError, verifyModel } from '@streamsight/models'
-import { nearNames } from '@streamsight/models/near'
+import { nearestNames } from '@streamsight/service'
 import { print, type Context, type ExitCode } from './context.ts'
 
 /** `model verify`: file by file, so that a damaged one is found among many. */
@@ -27,7 +27,7 @@ export async function verify(
 async function assertListed(name: string, modelsDir: string): Promise<void> {
   const names = (await listModels(modelsDir)).map(listed => listed.name)
   if (names.includes(name)) return
-  const [near] = nearNames(name, names)
+  const [near] = nearestNames(name, names)
   throw new ModelError(
     `no model "${name}" in ${modelsDir}${near === undefined ? '.' : `: did you mean "${near}"?`} There is ${names.join(', ') || 'none'}.`
   )

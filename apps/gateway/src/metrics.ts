@@ -1,8 +1,8 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { Timings } from '@streamsight/protocol'
-import type { Admission } from './admission.ts'
-import type { Broker } from './broker.ts'
-import type { Fleet, Fleets } from './fleet.ts'
+import type { Admission } from './requests/admission.ts'
+import type { Broker } from './requests/broker.ts'
+import type { Fleet, Fleets } from './requests/fleet.ts'
 
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 

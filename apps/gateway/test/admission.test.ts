@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createAdmission } from '../src/admission.ts'
+import { createAdmission } from '../src/requests/admission.ts'
 
 test('no more requests come in than may be open, until one leaves', () => {
   const admission = createAdmission({ maxRequests: 2, maxBytes: 1_000 })

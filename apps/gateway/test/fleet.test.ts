@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { limits, type SeenWorker } from '@streamsight/protocol'
-import { createFleet } from '../src/fleet.ts'
+import { createFleet } from '../src/requests/fleet.ts'
 
 test('a gateway that has seen nobody has nobody, and says so', async t => {
   const { fleet } = fleetOf(t)

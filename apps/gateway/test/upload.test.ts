@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { FastifyRequest } from 'fastify'
-import { imageTypes, type ImageType } from '@streamsight/protocol'
+import { imageFormats, sniff, type ImageFormat } from '@streamsight/images'
 import { ApiError, type ErrorCode } from '../src/errors.ts'
-import { readUpload, sniff } from '../src/upload.ts'
+import { readUpload } from '../src/http/upload.ts'
 
 const limits = { maxBytes: 20_000_000, maxPixels: 1_000_000 }
 
 /** The shortest beginnings that still say what a file is. */
-const beginnings: Record<ImageType, Buffer[]> = {
+const beginnings: Record<ImageFormat, Buffer[]> = {
   jpeg: [latin1('\xff\xd8\xff')],
   png: [latin1('\x89PNG\r\n\x1a\n')],
   webp: [latin1('RIFF\x01\x02\x03\x04WEBP'), latin1('RIFF\n\r\0\0WEBP')],
@@ -18,7 +18,7 @@ const beginnings: Record<ImageType, Buffer[]> = {
   bmp: [latin1('BM')]
 }
 
-for (const type of imageTypes) {
+for (const type of imageFormats) {
   test(`${type} is known by its first bytes`, () => {
     for (const bytes of beginnings[type]) {
       assert.equal(sniff(Buffer.concat([bytes, Buffer.alloc(32)])), type)
@@ -138,7 +138,7 @@ test('the other types are measured', async () => {
 })
 
 test('a file that says what it is and nothing more can’t be decoded', async () => {
-  for (const type of imageTypes) {
+  for (const type of imageFormats) {
     for (const bytes of beginnings[type]) {
       await assertRefused(bytes, 'UNDECODABLE_IMAGE', type)
     }
@@ -193,9 +193,9 @@ test('an image may have as many bytes and pixels as allowed, and not one more', 
   })
 })
 
-async function typeOf(body: unknown, { maxBytes, maxPixels } = limits): Promise<ImageType> {
+async function typeOf(body: unknown, { maxBytes, maxPixels } = limits): Promise<ImageFormat> {
   const request = { isMultipart: () => false, body } as unknown as FastifyRequest
-  return (await readUpload(request, { maxBytes, maxPixels })).contentType
+  return (await readUpload(request, { maxBytes, maxPixels })).format
 }
 
 async function assertRefused(body: unknown, code: ErrorCode, what = ''): Promise<void> {

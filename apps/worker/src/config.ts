@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { logLevels } from '@streamsight/service'
-import { engineChoices } from './engine.ts'
+import { engineChoices } from './engines/engine.ts'
 
 /** Every setting of a worker; also its validation and documentation. */
 export const configSchema = Type.Object({

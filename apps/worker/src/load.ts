@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import { startInference, type Inference } from './engines/inference.ts'
 import { createDecoder } from './pixels/decode.ts'
 import type { Decoder } from './pixels/decoder.ts'
-import { watched, type OnWedged } from './watched.ts'
+import { watched, type OnWedged } from './watchdog.ts'
 
 /** Loading a gigabyte from a slow disk and starting CUDA take a minute; what takes longer than this hangs. */
 const loadMs = 180_000

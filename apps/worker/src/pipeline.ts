@@ -11,18 +11,18 @@ import {
   type Outcome
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
-import { batchMs, runSize, waitingPays } from './batch.ts'
-import { createCondition } from './condition.ts'
-import { createDecoding } from './decoding.ts'
+import { batchMs, runSize, waitingPays } from './batching/latency.ts'
+import { createCondition } from './batching/condition.ts'
+import { createDecodeEstimate } from './batching/decode-estimate.ts'
 import type { Inference } from './engines/inference.ts'
-import { createForming } from './forming.ts'
+import { createBatchAssembly } from './batching/batch-assembly.ts'
 import { DecodeError, decodeTimeoutMs, type Decoder } from './pixels/decoder.ts'
 import { rank } from './rank.ts'
-import type { Rate } from './rate.ts'
+import type { Rate } from './batching/rate.ts'
 import { faultOf } from './scores.ts'
 import type { WriteImage } from './tensor.ts'
-import type { WarmUp } from './warm-up.ts'
-import { watched, type OnWedged } from './watched.ts'
+import type { WarmUp } from './batching/warm-up.ts'
+import { watched, type OnWedged } from './watchdog.ts'
 
 export interface PipelineOptions {
   name: string
@@ -69,7 +69,7 @@ export function createPipeline(options: PipelineOptions) {
   const { manifest, labels } = model
   const imageValues = manifest.input.width * manifest.input.height * 3
   const held = new Map<string, Delivery>()
-  const decoding = createDecoding()
+  const decoding = createDecodeEstimate()
   const forming = startForming()
   const state = createCondition()
   let ahead = 0
@@ -134,7 +134,7 @@ export function createPipeline(options: PipelineOptions) {
     let decodeMs = 0
     const rgb = await watched(
       { what: 'decoding', ms: 1.25 * decodeTimeoutMs, onWedged },
-      decoder.decode(job.image, job.contentType)
+      decoder.decode(job.image, job.format)
     ).finally(() => {
       decodeMs = decoding.end(entry)
     })
@@ -188,7 +188,7 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   function startForming() {
-    return createForming<Decoded>({
+    return createBatchAssembly<Decoded>({
       capacity: Math.max(warm.maxBatch, ...warm.sizes),
       imageValues,
       allocate: inference.allocate,

@@ -12,8 +12,8 @@ import {
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import type { Pipeline } from './pipeline.ts'
-import type { Rate } from './rate.ts'
-import type { Neighbour, Turns } from './turns.ts'
+import type { Rate } from './batching/rate.ts'
+import type { Neighbour, Exclusive } from './exclusive.ts'
 
 export interface ServeOptions {
   name: string
@@ -21,7 +21,7 @@ export interface ServeOptions {
   pipeline: Pipeline
   rate: Rate
   clock: Clock
-  turns: Turns
+  turns: Exclusive
   maxDeliveries: number
   log: Logger
 }
@@ -160,7 +160,7 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
       code: outcome.code,
       error: outcome.message,
       deliveries,
-      contentType: job.contentType,
+      format: job.format,
       bytes: job.image.length,
       sha256: createHash('sha256').update(job.image).digest('hex'),
       worker: name

@@ -3,10 +3,10 @@ import { kill } from 'node:process'
 import { createClock, createConnection, limits, type Consumer } from '@streamsight/protocol'
 import { listOf, type Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
-import { warmLane } from './lane.ts'
+import { warmModelServer } from './model-server.ts'
 import { loadModel, type LoadOptions } from './load.ts'
 import { every } from './serve.ts'
-import { createTurns } from './turns.ts'
+import { createExclusive } from './exclusive.ts'
 
 export interface WorkerOptions {
   config: Config
@@ -35,10 +35,10 @@ export async function startWorker({ config, log, pid, wrap = {} }: WorkerOptions
   await clock.sync()
   const stopSyncing = every(limits.clockSyncMs, clock.sync)
 
-  const turns = createTurns()
+  const turns = createExclusive()
   // One after the other: an engine that is measured beside another one looks slower than it is.
   const warm = await inTurn(parts, part =>
-    warmLane({ ...part, name, pid, config, commands, clock, turns, log, onWedged, wrapConsumer: wrap.consumer })
+    warmModelServer({ ...part, name, pid, config, commands, clock, turns, log, onWedged, wrapConsumer: wrap.consumer })
   )
   const lanes = await inTurn(warm, lane => lane.start())
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createCondition } from '../src/condition.ts'
+import { createCondition } from '../src/batching/condition.ts'
 
 test('what holds already is not waited for', async () => {
   await createCondition().until(() => true)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { deflateSync } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
-import type { ImageType } from '@streamsight/protocol'
+import type { ImageFormat } from '@streamsight/images'
 import { isSrgb, readProfile } from '../src/pixels/profile.ts'
 import {
   assets,
@@ -58,7 +58,7 @@ async function assertColours({
   within = 3
 }: {
   image: Buffer
-  type: ImageType
+  type: ImageFormat
   wanted?: Colour[]
   what: string
   within?: number
@@ -72,7 +72,7 @@ async function assertColours({
   }
 }
 
-const formats: Array<{ type: ImageType; encode: (picture: Sharp) => Sharp }> = [
+const formats: Array<{ type: ImageFormat; encode: (picture: Sharp) => Sharp }> = [
   { type: 'jpeg', encode: picture => picture.jpeg({ quality: 100, chromaSubsampling: '4:4:4' }) },
   { type: 'png', encode: picture => picture.png() },
   { type: 'tiff', encode: picture => picture.tiff({ compression: 'lzw' }) }

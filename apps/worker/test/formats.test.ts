@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { deflateSync } from 'node:zlib'
 import sharp from 'sharp'
-import type { ImageType } from '@streamsight/protocol'
+import type { ImageFormat } from '@streamsight/images'
 import { createJimpDecoder } from '../dist/pixels/jimp.js'
 import { createDecoder } from '../dist/pixels/decode.js'
 import { isPortable, readHeader, type PortableType } from '../src/pixels/header.ts'
@@ -263,7 +263,7 @@ function gifBomb(side: number): Buffer {
 }
 
 test('a picture of a few kilobytes that would be gigabytes is refused before anything is allocated', async t => {
-  const bombs: Array<{ image: Buffer; type: ImageType }> = [
+  const bombs: Array<{ image: Buffer; type: ImageFormat }> = [
     { image: pngBomb(30_000), type: 'png' },
     { image: await jpegBomb(30_000), type: 'jpeg' },
     { image: await tiffBomb(30_000), type: 'tiff' },

@@ -8,9 +8,9 @@ import { until } from '../../../test/support/until.ts'
 import { startInference, type Inference } from '../dist/engines/inference.js'
 import { createPipeline } from '../src/pipeline.ts'
 import { createLibvipsDecoder } from '../src/pixels/libvips.ts'
-import { createRate } from '../src/rate.ts'
+import { createRate } from '../src/batching/rate.ts'
 import { createImageWriter } from '../src/tensor.ts'
-import type { WarmUp } from '../src/warm-up.ts'
+import type { WarmUp } from '../src/batching/warm-up.ts'
 import { temporaryModels, writeModel } from './support/models.ts'
 import { createMortalThread } from './support/mortal-thread.ts'
 import { createOnnxGraph } from './support/onnx.ts'
@@ -135,7 +135,7 @@ async function open(t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Optio
   }
 
   async function take(colour: Colour): Promise<string> {
-    const { id } = await lab.enqueue({ image: await picture(colour), contentType: 'png' })
+    const { id } = await lab.enqueue({ image: await picture(colour), format: 'png' })
     pipeline.take(await readOne(consumer))
     return id
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createRate } from '../src/rate.ts'
+import { createRate } from '../src/batching/rate.ts'
 
 /** A worker whose engine is fitted to do 100 images a second, in batches of 10 that take 100 ms. */
 function createTimedRate() {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { BatchSizes } from '../src/engine.ts'
-import { warmUp } from '../src/warm-up.ts'
+import type { BatchSizes } from '../src/engines/engine.ts'
+import { warmUp } from '../src/batching/warm-up.ts'
 
 interface Behaviour {
   aMs: number

@@ -1,3 +1,3 @@
-export * from './manifest.ts'
-export * from './store.ts'
-export * from './verify.ts'
+export * from './store/manifest.ts'
+export * from './store/store.ts'
+export * from './store/verify.ts'

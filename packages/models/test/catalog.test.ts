@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { findEntry, localName, readCatalog, type CatalogEntry } from '../src/catalog.ts'
-import { presets } from '../src/preprocessing.ts'
+import { findEntry, localName, readCatalog, type CatalogEntry } from '../src/pull/catalog.ts'
+import { presets } from '../src/import/preprocessing.ts'
 import { assets, entryOf, root, sha256, temporaryFolder, without } from './models.ts'
 
 const catalogPath = join(root, 'models/catalog.json')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
-import { importModel } from '../src/import.ts'
+import { importModel } from '../src/import/import.ts'
 import { assertVerified, bench, fails } from './imports.ts'
 import { assets, everyday, filesIn, without } from './models.ts'
 

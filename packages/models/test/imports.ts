@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { importModel, type ImportOptions, type Imported } from '../src/import.ts'
+import { importModel, type ImportOptions, type Imported } from '../src/import/import.ts'
 import { verifyModel } from '../src/index.ts'
 import { temporaryFolder } from './models.ts'
 import { writeOnnxFile, type OnnxParts } from './onnx-models.ts'

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import type { CatalogEntry } from '../src/catalog.ts'
+import type { CatalogEntry } from '../src/pull/catalog.ts'
 
 export const root = join(import.meta.dirname, '../../..')
 export const everyday = join(root, 'models/everyday')

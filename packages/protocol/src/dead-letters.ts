@@ -10,7 +10,7 @@ export interface DeadLetter {
   /** The last thing known to have gone wrong. */
   error: string
   deliveries: number
-  contentType: string
+  format: string
   bytes: number
   /** Of the image, so that its owner can recognize it. */
   sha256: string
@@ -66,7 +66,7 @@ function decode(entry: string, fields: Record<string, string>): StoredDeadLetter
     code: text('code'),
     error: text('error'),
     deliveries: Number(text('deliveries')),
-    contentType: text('contentType'),
+    format: text('format'),
     bytes: Number(text('bytes')),
     sha256: text('sha256'),
     worker: text('worker')

@@ -1,12 +1,9 @@
+import { imageFormats, type ImageFormat } from '@streamsight/images'
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 
 /** Raised when a field changes its meaning. A worker refuses jobs, and a gateway outcomes, of another version. */
 export const protocolVersion = 1
-
-/** What the gateway found in the magic bytes. The worker picks its decoder by it. */
-export const imageTypes = ['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff', 'bmp'] as const
-export type ImageType = (typeof imageTypes)[number]
 
 /** One image on its way to a worker. */
 export interface Job {
@@ -16,7 +13,8 @@ export interface Job {
   ttlMs: number
   /** Channel of this one request. */
   replyTo: string
-  contentType: ImageType
+  /** What the gateway found in the first bytes. The worker picks its decoder by it. */
+  format: ImageFormat
   /** How often this job was enqueued before: 0 but after data loss in Redis. Counts as deliveries. */
   attempt: number
   options: JobOptions
@@ -94,7 +92,7 @@ export function encodeJob(job: Job): Array<string | Buffer> {
     're',
     job.replyTo,
     'ct',
-    job.contentType,
+    job.format,
     'n',
     String(job.attempt),
     'opt',
@@ -115,8 +113,8 @@ export function decodeJob(fields: Record<string, Buffer>): Job {
 
   if (text('v') !== String(protocolVersion))
     throw new Error(`job of protocol version ${text('v')}, this worker speaks ${protocolVersion}`)
-  const contentType = imageTypes.find(type => type === text('ct'))
-  if (contentType === undefined) throw new Error(`job with unknown image type "${text('ct')}"`)
+  const format = imageFormats.find(type => type === text('ct'))
+  if (format === undefined) throw new Error(`job with unknown image type "${text('ct')}"`)
   if (fields['img'] === undefined) throw new Error('job without field "img"')
   const [ttlMs, attempt] = [Number(text('ttl')), Number(text('n'))]
   // NaN would never expire, and never be one delivery too many.
@@ -127,7 +125,7 @@ export function decodeJob(fields: Record<string, Buffer>): Job {
     id: text('id'),
     ttlMs,
     replyTo: text('re'),
-    contentType,
+    format,
     attempt,
     options: JSON.parse(text('opt')) as JobOptions,
     image: fields['img']

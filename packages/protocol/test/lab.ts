@@ -99,7 +99,7 @@ export function jobOf(prefix: string, fields: Partial<Job> = {}): Job {
     id,
     ttlMs: 10_000,
     replyTo: replyChannel(prefix, id),
-    contentType: 'jpeg',
+    format: 'jpeg',
     attempt: 0,
     options: { topK: 5 },
     image: Buffer.from('the bytes of a picture'),
@@ -141,7 +141,7 @@ export function letterOf(id: string): DeadLetter {
     code: 'POISONED_IMAGE',
     error: 'none survived',
     deliveries: 3,
-    contentType: 'jpeg',
+    format: 'jpeg',
     bytes: 22,
     sha256: 'ab12',
     worker: 'a'

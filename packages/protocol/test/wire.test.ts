@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import { imageFormats } from '@streamsight/images'
 import {
   decodeJob,
   decodeOutcome,
@@ -9,7 +10,6 @@ import {
   encodeOutcome,
   failureCodes,
   group,
-  imageTypes,
   keysOf,
   protocolVersion,
   replyChannel
@@ -54,7 +54,7 @@ test('the keys of a model share one hash tag, and the channel of a request has n
 
 test('the words of the protocol are these', () => {
   assert.equal(protocolVersion, 1)
-  assert.deepEqual(imageTypes, ['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff', 'bmp'])
+  assert.deepEqual(imageFormats, ['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff', 'bmp'])
   assert.deepEqual(failureCodes, [
     'UNDECODABLE_IMAGE',
     'UNSUPPORTED_IMAGE',
@@ -70,7 +70,7 @@ test('a job is a stream entry of eight fields, the image last', async t => {
   await lab.enqueue({
     id,
     replyTo: `ss:res:${id}`,
-    contentType: 'webp',
+    format: 'webp',
     attempt: 2,
     ttlMs: 8_000,
     options: { topK: 3 },
@@ -123,7 +123,7 @@ test('a dead letter has these fields', () => {
     code: 'POISONED_IMAGE',
     error: 'none survived',
     deliveries: 3,
-    contentType: 'png',
+    format: 'png',
     bytes: 12,
     sha256: 'ab12',
     worker: 'host-1'
@@ -137,7 +137,7 @@ test('a dead letter has these fields', () => {
     'none survived',
     'deliveries',
     '3',
-    'contentType',
+    'format',
     'png',
     'bytes',
     '12',

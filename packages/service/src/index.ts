@@ -1,4 +1,5 @@
 export * from './config.ts'
+export * from './did-you-mean.ts'
 export * from './event-loop.ts'
 export * from './log.ts'
 export type { Logger } from 'pino'

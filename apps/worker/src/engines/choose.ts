@@ -1,6 +1,6 @@
 import { ModelError, verifyArtifact, type Artifact, type Model } from '@streamsight/models'
-import { engineNames, type Engine, type EngineChoice, type EngineName, type EngineOptions } from '../engine.ts'
-import { tryOut } from './trial.ts'
+import { engineNames, type Engine, type EngineChoice, type EngineName, type EngineOptions } from './engine.ts'
+import { tryOut } from './smoke-run.ts'
 
 /** An engine that was considered and why it was not taken. */
 export interface Rejected {

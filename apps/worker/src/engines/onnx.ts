@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { platform } from 'node:os'
 import { join } from 'node:path'
 import { InferenceSession, Tensor, listSupportedBackends } from 'onnxruntime-node'
-import type { Engine, EngineOptions } from '../engine.ts'
+import type { Engine, EngineOptions } from './engine.ts'
 import { fromFloat16, toFloat16 } from './float16.ts'
 import { checkGraph, imageDims, type Declared } from './graph.ts'
 

@@ -6,7 +6,7 @@ import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
 import { GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter'
 import { loadLayersModel, type LayersModel } from '@tensorflow/tfjs-layers'
 import type { Artifact } from '@streamsight/models'
-import type { Engine, EngineOptions } from '../engine.ts'
+import type { Engine, EngineOptions } from './engine.ts'
 import { checkGraph, imageDims, type Declared } from './graph.ts'
 
 type Network = LayersModel | GraphModel<tf.io.IOHandler>

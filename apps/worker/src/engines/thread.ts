@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Artifact, Model } from '@streamsight/models'
-import type { BatchSizes, EngineName } from '../engine.ts'
+import type { BatchSizes, EngineName } from './engine.ts'
 import { chooseEngine, type ChooseOptions, type Rejected } from './choose.ts'
 
 /**

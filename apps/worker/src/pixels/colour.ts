@@ -1,6 +1,6 @@
 import { toSrgbLight, type Profile } from './profile.ts'
 
-/** Turns the colours of RGBA pixels into sRGB, in place; alpha stays. */
+/** Exclusive the colours of RGBA pixels into sRGB, in place; alpha stays. */
 export type Recolour = (rgba: Uint8ClampedArray) => void
 
 /** So fine that even in the dark, where sRGB is steepest, no step is more than a fifth of a value. */

@@ -1,4 +1,4 @@
-import type { ImageType } from '@streamsight/protocol'
+import type { ImageFormat } from '@streamsight/images'
 import { DecodeError, type Decoder, type DecoderOptions } from './decoder.ts'
 import { createJimpDecoder } from './jimp.ts'
 import { createLibvipsDecoder } from './libvips.ts'
@@ -20,7 +20,7 @@ export async function createDecoder(options: DecoderOptions): Promise<Decoder> {
   }
 
   /** Not with the library behind the portable decoder: what libvips leaves out of its kinds of TIFF sends that in circles. */
-  async function retry(image: Buffer, type: ImageType, error: unknown): Promise<Uint8Array> {
+  async function retry(image: Buffer, type: ImageFormat, error: unknown): Promise<Uint8Array> {
     if (!(error instanceof DecodeError) || error.code !== 'UNSUPPORTED_IMAGE') throw error
     if (type === 'tiff' && isOwnKind(image)) return await portable.decode(image, type)
     throw new DecodeError('UNDECODABLE_IMAGE', error.message)

@@ -1,5 +1,6 @@
 import type { Input } from '@streamsight/models'
-import type { FailureCode, ImageType } from '@streamsight/protocol'
+import type { ImageFormat } from '@streamsight/images'
+import type { FailureCode } from '@streamsight/protocol'
 
 /** An image that can't become pixels; the message is for the client. */
 export class DecodeError extends Error {
@@ -21,7 +22,7 @@ export interface DecoderOptions {
 export interface Decoder {
   readonly name: string
   /** Rejects with a DecodeError. */
-  decode: (image: Buffer, type: ImageType) => Promise<Uint8Array>
+  decode: (image: Buffer, type: ImageFormat) => Promise<Uint8Array>
   close: () => Promise<void>
 }
 

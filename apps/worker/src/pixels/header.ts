@@ -1,13 +1,13 @@
-import type { ImageType } from '@streamsight/protocol'
+import type { ImageFormat } from '@streamsight/images'
 import { jpegProblem, readJpeg } from './jpeg.ts'
 import { orientationOf, type Orientation } from './orientation.ts'
 import { readPng } from './png.ts'
 import { bytesOf, readDirectory, tags, valueOf } from './tiff.ts'
 
 /** The types that this project reads without libvips. */
-export type PortableType = Exclude<ImageType, 'webp' | 'avif'>
+export type PortableType = Exclude<ImageFormat, 'webp' | 'avif'>
 
-export function isPortable(type: ImageType): type is PortableType {
+export function isPortable(type: ImageFormat): type is PortableType {
   return type !== 'webp' && type !== 'avif'
 }
 

@@ -1,5 +1,5 @@
 import type sharpModule from 'sharp'
-import type { ImageType } from '@streamsight/protocol'
+import type { ImageFormat } from '@streamsight/images'
 import { withinBudget } from './budget.ts'
 import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decoder.ts'
 import { frameOf, type Size } from './frame.ts'
@@ -38,7 +38,7 @@ function decoderWith(sharp: Sharp, { input, maxPixels }: DecoderOptions): Decode
     async close() {}
   }
 
-  async function decode(image: Buffer, type: ImageType): Promise<Buffer> {
+  async function decode(image: Buffer, type: ImageFormat): Promise<Buffer> {
     const { upright, profile, isDeep } = await factsOf(sharp, image, type)
     const { scaled, left, top } = frameOf(upright, input)
     const isForeign = profile !== undefined && !meansSrgb(profile)
@@ -88,7 +88,7 @@ function prepare(sharp: Sharp): void {
 }
 
 /** libvips is asked, which takes a trip to its threads, unless the header of a JPEG says all: most have no EXIF. */
-async function factsOf(sharp: Sharp, image: Buffer, type: ImageType): Promise<Facts> {
+async function factsOf(sharp: Sharp, image: Buffer, type: ImageFormat): Promise<Facts> {
   const jpeg = type === 'jpeg' ? tryJpeg(image) : undefined
   const problem = jpeg && jpegProblem(jpeg, { arithmetic: true })
   if (problem !== undefined) throw new DecodeError('UNDECODABLE_IMAGE', problem)
@@ -124,7 +124,7 @@ function asAvif(image: Buffer): Buffer {
 /** Said of files that are whole, but of a kind that this build of libvips, or no build, reads. */
 const unsupported = /tiff2vips: .*not (supported|configured)|bad labq format|not a whole number of bytes/i
 
-function toDecodeError({ message }: Error, { type, maxPixels }: { type: ImageType; maxPixels: number }): DecodeError {
+function toDecodeError({ message }: Error, { type, maxPixels }: { type: ImageFormat; maxPixels: number }): DecodeError {
   if (/exceeds pixel limit/i.test(message))
     return new DecodeError('TOO_MANY_PIXELS', `The image has more than ${maxPixels} pixels`)
   if (/timeout/i.test(message))

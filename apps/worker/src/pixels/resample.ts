@@ -1,5 +1,5 @@
 import type { Input } from '@streamsight/models'
-import type { ImageType } from '@streamsight/protocol'
+import type { ImageFormat } from '@streamsight/images'
 import type { Recolour } from './colour.ts'
 import { frameOf, type Size } from './frame.ts'
 import { isOnSide, turnUpright, type Orientation } from './orientation.ts'
@@ -42,7 +42,11 @@ const kernels: Record<Kernel, { radius: number; weight: (x: number) => number }>
  * displacements, so that both paths give the same answers. jimp's own resizing averages boxes whatever kernel a model was
  * trained with, which changed the top label of one test photo in four. The bitmap may be changed in place.
  */
-export function resample({ orientation = 1, recolour, ...stored }: Picture, type: ImageType, input: Input): Uint8Array {
+export function resample(
+  { orientation = 1, recolour, ...stored }: Picture,
+  type: ImageFormat,
+  input: Input
+): Uint8Array {
   const upright = isOnSide(orientation) ? { width: stored.height, height: stored.width } : stored
   const { scaled, left, top } = frameOf(upright, input)
   const source = turnUpright(type === 'jpeg' ? averageBlocks(stored, blockOf(upright, scaled)) : stored, orientation)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { ImageType } from '@streamsight/protocol'
+import type { ImageFormat } from '@streamsight/images'
 import { decodersOf, grid, inputOf, type Colour } from './pictures.ts'
 
 /** Four fields, each of its own colour; a 2 × 2 input with the nearest kernel gives them in this order. */
@@ -17,7 +17,7 @@ export const inFields = (colours: Colour[]): Colour[][] =>
 
 export interface Expectation {
   image: Buffer
-  type: ImageType
+  type: ImageFormat
   colours?: Colour[]
   within?: number
   what?: string

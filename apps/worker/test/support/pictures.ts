@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
 import type { Input } from '@streamsight/models'
-import type { ImageType } from '@streamsight/protocol'
+import type { ImageFormat } from '@streamsight/images'
 import { DecodeError, type Decoder } from '../../src/pixels/decoder.ts'
 import { isPortable } from '../../src/pixels/header.ts'
 import decodeWithJimp from '../../src/pixels/jimp-thread.ts'
@@ -21,11 +21,11 @@ export function without(folder: string): string | false {
 
 export interface Picture {
   file: string
-  type: ImageType
+  type: ImageFormat
   image: Buffer
 }
 
-const types: Record<string, ImageType> = {
+const types: Record<string, ImageFormat> = {
   jpg: 'jpeg',
   jpeg: 'jpeg',
   png: 'png',

@@ -1,4 +1,4 @@
-import { ModelError } from '../manifest.ts'
+import { ModelError } from '../store/manifest.ts'
 import { foldAffine } from './fold.ts'
 import { activation, elu, leakyRelu, relu, softmax, thresholdedRelu } from './layers/activation.ts'
 import { createBuild, type Build, type Builder } from './layers/builder.ts'

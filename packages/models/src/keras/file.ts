@@ -1,4 +1,4 @@
-import { ModelError } from '../manifest.ts'
+import { ModelError } from '../store/manifest.ts'
 
 /** Puts the file's name before the message of a ModelError. */
 export function forFile<Result>(path: string, read: () => Result): Result {

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises'
 import { Dataset, File, Group, ready } from 'h5wasm/node'
-import { ModelError } from '../manifest.ts'
+import { ModelError } from '../store/manifest.ts'
 import { type StoredTensor } from './weights.ts'
 
 export { type Group } from 'h5wasm/node'

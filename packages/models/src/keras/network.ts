@@ -1,4 +1,4 @@
-import { ModelError } from '../manifest.ts'
+import { ModelError } from '../store/manifest.ts'
 
 /** Sizes of a tensor without its batch; an image is [height, width, channels], whatever the artifact's layout. */
 export type Shape = readonly number[]

@@ -1,4 +1,4 @@
-import { ModelError } from '../manifest.ts'
+import { ModelError } from '../store/manifest.ts'
 import { type Pair, type Padding } from './network.ts'
 import { isConfig, type KerasLayer } from './topology.ts'
 

@@ -1,4 +1,4 @@
-import { ModelError } from '../manifest.ts'
+import { ModelError } from '../store/manifest.ts'
 import { recognize } from './architectures.ts'
 import { buildNetwork } from './build.ts'
 import { forFile, majorVersion } from './file.ts'

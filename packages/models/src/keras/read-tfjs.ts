@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { ModelError } from '../manifest.ts'
+import { ModelError } from '../store/manifest.ts'
 import { buildNetwork } from './build.ts'
 import { forFile, majorVersion } from './file.ts'
 import { sizeOf, type Network } from './network.ts'

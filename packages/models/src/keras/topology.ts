@@ -1,4 +1,4 @@
-import { ModelError } from '../manifest.ts'
+import { ModelError } from '../store/manifest.ts'
 
 /** A layer as Keras describes it, out of any models it was nested in. */
 export interface KerasLayer {

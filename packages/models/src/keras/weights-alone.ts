@@ -1,4 +1,4 @@
-import { ModelError } from '../manifest.ts'
+import { ModelError } from '../store/manifest.ts'
 import { architectures, storedName, type Architecture } from './architectures.ts'
 import { imageNetDeviations } from './architectures/efficientnetb0.ts'
 import { buildNetwork } from './build.ts'

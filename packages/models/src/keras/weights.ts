@@ -1,4 +1,4 @@
-import { ModelError } from '../manifest.ts'
+import { ModelError } from '../store/manifest.ts'
 import { describeShape, type Shape } from './network.ts'
 import { describeLayer } from './options.ts'
 import { type KerasLayer } from './topology.ts'

@@ -1,4 +1,4 @@
-import { ModelError } from '../../manifest.ts'
+import { ModelError } from '../../store/manifest.ts'
 import { type Layer, type Operation } from '../network.ts'
 import { createOptions, describeLayer } from '../options.ts'
 import { isConfig } from '../topology.ts'

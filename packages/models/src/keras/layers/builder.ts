@@ -1,4 +1,4 @@
-import { ModelError } from '../../manifest.ts'
+import { ModelError } from '../../store/manifest.ts'
 import { channelsOf, type Layer, type Operation, type Shape } from '../network.ts'
 import { createOptions, describeLayer, type Options } from '../options.ts'
 import { takeWeight, type WeightKind, type Weights } from '../weights.ts'

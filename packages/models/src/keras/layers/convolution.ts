@@ -1,4 +1,4 @@
-import { ModelError } from '../../manifest.ts'
+import { ModelError } from '../../store/manifest.ts'
 import { channelsOf, dilatedSize, imageShape, windowCount, type Conv, type Layer, type Pair } from '../network.ts'
 import { describeLayer } from '../options.ts'
 import { addActivation } from './activation.ts'

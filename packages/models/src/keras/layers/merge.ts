@@ -1,4 +1,4 @@
-import { ModelError } from '../../manifest.ts'
+import { ModelError } from '../../store/manifest.ts'
 import { describeShape, type Layer, type Shape } from '../network.ts'
 import { describeLayer } from '../options.ts'
 import { type Build, type Builder } from './builder.ts'

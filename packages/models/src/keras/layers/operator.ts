@@ -1,4 +1,4 @@
-import { ModelError } from '../../manifest.ts'
+import { ModelError } from '../../store/manifest.ts'
 import { type Layer } from '../network.ts'
 import { describeLayer } from '../options.ts'
 import { addAffine, onlyInput, type Build } from './builder.ts'

@@ -1,4 +1,4 @@
-import { ModelError } from '../../manifest.ts'
+import { ModelError } from '../../store/manifest.ts'
 import { imageShape, windowCount, type Layer, type Pad, type Pair } from '../network.ts'
 import { describeLayer } from '../options.ts'
 import { onlyInput, type Build, type Builder } from './builder.ts'

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createExclusive } from '../src/exclusive.ts'
+
+/** Somebody who has a job in hand until `finish`. */
+function busyNeighbour() {
+  let finish = () => {}
+  const idle = new Promise<void>(resolve => {
+    finish = resolve
+  })
+  return { untilIdle: () => idle, finish }
+}
+
+const idle = { untilIdle: async () => {} }
+
+/** Lets everything run that can. */
+const settle = () => new Promise(resolve => setImmediate(resolve))
+
+test('who is alone waits for what the others have in hand', async () => {
+  const turns = createExclusive()
+  const other = busyNeighbour()
+  for (const neighbour of [idle, other]) turns.join(neighbour)
+  let ran = false
+  const turn = turns.alone(idle, async () => {
+    ran = true
+  })
+  await settle()
+  assert.equal(ran, false)
+  other.finish()
+  await turn
+  assert.equal(ran, true)
+})
+
+test('nobody begins anything while one is alone, and everybody goes on afterwards', async () => {
+  const turns = createExclusive()
+  const begun: string[] = []
+  const { untilIdle: ended, finish: end } = busyNeighbour()
+  const alone = turns.alone(idle, async () => {
+    begun.push('alone')
+    await ended()
+  })
+  const shared = [
+    turns.shared(async () => {
+      begun.push('a')
+    }),
+    turns.shared(async () => {
+      begun.push('b')
+    })
+  ]
+  await settle()
+  assert.deepEqual(begun, ['alone'])
+  end()
+  await Promise.all([alone, ...shared])
+  assert.deepEqual(begun, ['alone', 'a', 'b'])
+})
+
+test('of several that want to be alone, one is at a time', async () => {
+  const turns = createExclusive()
+  let inside = 0
+  const task = async () => {
+    inside++
+    assert.equal(inside, 1)
+    await settle()
+    inside--
+  }
+  await Promise.all(Array.from({ length: 5 }, () => turns.alone(idle, task)))
+})
+
+test('what was begun before is seen by who wants to be alone right after', async () => {
+  const turns = createExclusive()
+  const { untilIdle: ended, finish: end } = busyNeighbour()
+  const order: string[] = []
+  const first = turns.alone(idle, settle)
+  let reading: Promise<void> = Promise.resolve()
+  turns.join({ untilIdle: () => reading })
+  // Both wait for the first turn to end, and go on in the same turn of the event loop.
+  const shared = turns.shared(
+    () =>
+      (reading = (async () => {
+        await ended()
+        order.push('shared')
+      })())
+  )
+  const second = turns.alone(idle, async () => {
+    order.push('alone')
+  })
+  await first
+  await settle()
+  end()
+  await Promise.all([shared, second])
+  assert.deepEqual(order, ['shared', 'alone'])
+})
+
+test('an error ends a turn like anything else, and reaches who asked for it', async () => {
+  const turns = createExclusive()
+  await assert.rejects(
+    turns.alone(idle, async () => {
+      throw new Error('Redis is away')
+    }),
+    /Redis is away/
+  )
+  assert.equal(await turns.shared(async () => 1), 1)
+})

@@ -1,0 +1,95 @@
+import { readFile, stat } from 'node:fs/promises'
+import { basename, dirname, join, posix } from 'node:path'
+import type { Inspected, PlannedFile } from './inspected.ts'
+import { ModelError } from '../store/manifest.ts'
+import { readGraphTopology, type GraphTopology } from './tfjs-graph.ts'
+import { readLayersTopology, type LayersTopology } from './tfjs-layers.ts'
+
+interface WeightSpec {
+  name: string
+  shape: number[]
+  dtype: string
+  quantization?: { dtype: string }
+}
+interface WeightGroup {
+  paths: string[]
+  weights: WeightSpec[]
+}
+
+/** The parts of a TensorFlow.js model.json that are read here. */
+interface ModelJson {
+  modelTopology?: LayersTopology & GraphTopology
+  weightsManifest?: WeightGroup[]
+  signature?: GraphTopology['signature']
+}
+
+/**
+ * What a TensorFlow.js model.json says, of a layers or a graph model. Throws a ModelError if it is neither, if a shard is
+ * missing, or if the shards' sizes don't add up to the weights.
+ */
+export async function inspectTfjs(path: string): Promise<Inspected> {
+  const model = await readModelJson(path)
+  const topology = model.modelTopology
+  if (topology === undefined || model.weightsManifest === undefined)
+    throw new ModelError(`${path}: has no "modelTopology" or no "weightsManifest"; a TensorFlow.js model.json has both`)
+  const isGraph = topology.node !== undefined
+  const { facts, layout } = isGraph
+    ? readGraphTopology({ ...topology, signature: model.signature ?? topology.signature }, path)
+    : readLayersTopology(topology, path)
+  const shards = await Promise.all(model.weightsManifest.map(group => shardsOf(group, path)))
+  return {
+    artifacts: [
+      {
+        format: isGraph ? 'tfjs-graph' : 'tfjs-layers',
+        path: basename(path),
+        layout,
+        files: [{ path: basename(path), from: path }, ...shards.flat()]
+      }
+    ],
+    facts,
+    notes: []
+  }
+}
+
+async function readModelJson(path: string): Promise<ModelJson> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as ModelJson
+  } catch (error) {
+    throw new ModelError(`${path}: can't read it as a TensorFlow.js model.json: ${(error as Error).message}`)
+  }
+}
+
+async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Promise<PlannedFile[]> {
+  const files = paths.map(path => ({ path: posix.normalize(path), from: join(dirname(modelPath), path) }))
+  const sizes = await Promise.all(files.map(({ from }) => sizeOf(from, modelPath)))
+  const given = sizes.reduce((sum, size) => sum + size, 0)
+  const wanted = weights.reduce((sum, weight) => sum + bytesOf(weight), 0)
+  // Strings have no fixed size.
+  if (!Number.isNaN(wanted) && given !== wanted)
+    throw new ModelError(
+      `${join(dirname(modelPath), paths.join(', '))}: ${given} bytes, but the weights that ${basename(modelPath)} expects there take ${wanted}: download the model again`
+    )
+  return files
+}
+
+async function sizeOf(shard: string, modelPath: string): Promise<number> {
+  try {
+    return (await stat(shard)).size
+  } catch {
+    throw new ModelError(`${shard}: missing, but ${basename(modelPath)} names it as a shard of its weights`)
+  }
+}
+
+const bytesOfType: Record<string, number> = {
+  float32: 4,
+  int32: 4,
+  bool: 1,
+  uint8: 1,
+  uint16: 2,
+  float16: 2,
+  complex64: 8
+}
+
+function bytesOf({ shape, dtype, quantization }: WeightSpec): number {
+  return shape.reduce((product, dim) => product * dim, 1) * (bytesOfType[quantization?.dtype ?? dtype] ?? Number.NaN)
+}

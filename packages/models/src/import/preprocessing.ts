@@ -1,0 +1,50 @@
+import type { Input } from '../store/manifest.ts'
+
+/** How pixels become a model's input, all but its size. */
+export type Preprocessing = Omit<Input, 'width' | 'height'>
+
+/** What nearly all ImageNet models are evaluated with: short side 256, centre crop of 224. */
+const imageNetCrop = { fit: 'cover', cropFraction: 0.875, kernel: 'linear' } as const
+
+/**
+ * Keras' `load_img(target_size)` stretches and, unless told otherwise, takes the nearest pixel. So did `Image.resize` of PIL
+ * before version 7, when the Flask and Keras recipe was written.
+ */
+const kerasResize = { fit: 'fill', cropFraction: 1, kernel: 'nearest' } as const
+
+/** Means and deviations of ImageNet's training pictures, RGB in 0–1. */
+const imageNetStatistics = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
+
+const identity = { mean: [0, 0, 0], std: [1, 1, 1] }
+
+/**
+ * The usual ways of preparing pixels. The `keras-*` ones are the three modes of `keras.applications.imagenet_utils`
+ * `.preprocess_input`; `imagenet` is torchvision's.
+ */
+export const presets = {
+  'keras-caffe': { channels: 'BGR', ...kerasResize, scale: 1, mean: [103.939, 116.779, 123.68], std: [1, 1, 1] },
+  'keras-tf': { channels: 'RGB', ...kerasResize, scale: 1 / 127.5, mean: [1, 1, 1], std: [1, 1, 1] },
+  'keras-torch': { channels: 'RGB', ...kerasResize, scale: 1 / 255, ...imageNetStatistics },
+  imagenet: { channels: 'RGB', ...imageNetCrop, scale: 1 / 255, ...imageNetStatistics },
+  unit: { channels: 'RGB', ...imageNetCrop, scale: 1 / 255, ...identity },
+  raw: { channels: 'RGB', ...imageNetCrop, scale: 1, ...identity }
+} satisfies Record<string, Preprocessing>
+
+export type PresetName = keyof typeof presets
+
+export const presetNames = Object.keys(presets) as PresetName[]
+
+/** Which of its three modes `keras.applications` uses for which models, by the start of the name that it gives them. */
+const kerasModels: ReadonlyArray<readonly [RegExp, PresetName]> = [
+  [/^resnet(50|101|152)v2/, 'keras-tf'],
+  [/^(resnet(50|101|152)|vgg(16|19))/, 'keras-caffe'],
+  // Both scale in layers of their own.
+  [/^(efficientnet|mobilenetv3)/, 'raw'],
+  [/^(mobilenet|inception|xception|nasnet)/, 'keras-tf'],
+  [/^densenet/, 'keras-torch']
+]
+
+/** The preprocessing of a model of `keras.applications` with this name; undefined for any other name. */
+export function presetOfKerasModel(name: string): PresetName | undefined {
+  return kerasModels.find(([pattern]) => pattern.test(name.toLowerCase()))?.[1]
+}
