@@ -11,11 +11,12 @@ import {
 import type { Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
 import type { LoadedModel } from './load.ts'
+import { createOutcomes } from './outcomes.ts'
 import { createPipeline } from './pipeline.ts'
 import { createRate } from './batching/rate.ts'
 import { every, serve } from './serve.ts'
 import { createImageWriter } from './tensor.ts'
-import type { Exclusive } from './exclusive.ts'
+import type { ExclusiveLock } from './exclusive.ts'
 import { warmUp } from './batching/warm-up.ts'
 import type { OnWedged } from './watchdog.ts'
 
@@ -26,10 +27,10 @@ export interface ModelServerOptions {
   config: Config
   loaded: LoadedModel
   commands: Connection
-  /** For reads of this lane alone: they block. */
+  /** For reads of this model's jobs alone: they block. */
   blocking: Connection
   clock: Clock
-  turns: Exclusive
+  lock: ExclusiveLock
   log: Logger
   onWedged: OnWedged
   wrapConsumer?: ((consumer: Consumer) => Consumer) | undefined
@@ -44,7 +45,7 @@ export async function warmModelServer({
   commands,
   blocking,
   clock,
-  turns,
+  lock,
   log,
   onWedged,
   wrapConsumer
@@ -83,8 +84,15 @@ export async function warmModelServer({
   /** Takes jobs from now on. */
   async function start() {
     const rate = createRate(warm)
+    const outcomes = createOutcomes({
+      worker: name,
+      model: { name: modelName, version },
+      engine: inference.name,
+      consumer,
+      clock,
+      log
+    })
     const pipeline = createPipeline({
-      name,
       model,
       decoder,
       inference,
@@ -92,14 +100,23 @@ export async function warmModelServer({
       warm,
       maxDelayMs: config.BATCH_MAX_DELAY_MS,
       rate,
-      consumer,
+      outcomes,
       clock,
       log,
       onWedged
     })
-    const serving = serve({ name, consumer, pipeline, rate, clock, turns, maxDeliveries: config.MAX_DELIVERIES, log })
+    const serving = serve({
+      consumer,
+      pipeline,
+      outcomes,
+      rate,
+      clock,
+      lock,
+      maxDeliveries: config.MAX_DELIVERIES,
+      log
+    })
     let state: WorkerState = 'ready'
-    blocking.on('ready', serving.recover)
+    blocking.on('ready', serving.markUnsure)
     const stopTasks = [every(limits.heartbeatMs, report), every(60_000, tidy)]
     await report()
     log.info(

@@ -6,7 +6,7 @@ import type { Config } from './config.ts'
 import { warmModelServer } from './model-server.ts'
 import { loadModel, type LoadOptions } from './load.ts'
 import { every } from './serve.ts'
-import { createExclusive } from './exclusive.ts'
+import { createExclusiveLock } from './exclusive.ts'
 
 export interface WorkerOptions {
   config: Config
@@ -35,17 +35,17 @@ export async function startWorker({ config, log, pid, wrap = {} }: WorkerOptions
   await clock.sync()
   const stopSyncing = every(limits.clockSyncMs, clock.sync)
 
-  const turns = createExclusive()
+  const lock = createExclusiveLock()
   // One after the other: an engine that is measured beside another one looks slower than it is.
   const warm = await inTurn(parts, part =>
-    warmModelServer({ ...part, name, pid, config, commands, clock, turns, log, onWedged, wrapConsumer: wrap.consumer })
+    warmModelServer({ ...part, name, pid, config, commands, clock, lock, log, onWedged, wrapConsumer: wrap.consumer })
   )
-  const lanes = await inTurn(warm, lane => lane.start())
+  const servers = await inTurn(warm, server => server.start())
 
   return {
     /** Takes nothing new, finishes what it has begun, and signs out. */
     async stop(): Promise<void> {
-      await Promise.all(lanes.map(lane => lane.stop()))
+      await Promise.all(servers.map(server => server.stop()))
       stopSyncing()
       for (const connection of connections) connection.destroy()
       await Promise.all(models.flatMap(({ inference, decoder }) => [inference.close(), decoder.close()]))
