@@ -1,4 +1,6 @@
-import { destination, pino, type Logger } from 'pino'
+import { pino, type Logger } from 'pino'
+import { prettyFactory } from 'pino-pretty'
+import { createLineWriter } from './line-writer.ts'
 
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
@@ -10,28 +12,37 @@ const secrets: Array<[pattern: RegExp, instead: string]> = [
   [/\b(Bearer|Basic) +[^\s"\\]+/g, '$1 (hidden)']
 ]
 
-/**
- * Lines are written together, at the latest after this time and at the end of the process: a write for each took a tenth of what gateway
- * and worker do for a picture. A process that is killed by force loses the last of them.
- */
-const gathered = { dest: 1, sync: false, minLength: 4_096, periodicFlush: 50 }
+const forPeople = { ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', singleLine: true, colorize: true }
 
 /** JSON, one line an event, to standard output; readable by people only on a terminal. Secrets are cut out wherever they turn up. */
 export function createLogger({ name, level, pretty }: { name: string; level: LogLevel; pretty: boolean }): Logger {
-  const options = {
-    name,
-    level,
-    // The finished line, because pino's own redaction looks at fields of a known depth, and never into the text of an error.
-    hooks: {
-      streamWrite: (line: string) => secrets.reduce((text, [pattern, instead]) => text.replace(pattern, instead), line)
-    }
-  }
-  if (!pretty) return pino(options, destination(gathered))
-  return pino({
-    ...options,
-    transport: {
-      target: 'pino-pretty',
-      options: { ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', singleLine: true }
-    }
+  const writer = createLineWriter({
+    fd: 1,
+    onRecovered: lost =>
+      log.warn({ event: 'log-lost', ...lost }, `${lost.lines} lines of this log could not be written: ${lost.reason}`)
   })
+  const format = pretty ? prettyFactory({ ...forPeople }) : asIs
+  // pino calls `flushSync` after a fatal line, which may be the process' last.
+  const stream = { ...writer, write: (line: string) => writer.write(format(line)) }
+  const log = pino(
+    {
+      name,
+      level,
+      // The finished line, because pino's own redaction looks at fields of a known depth, and never into the text of an error.
+      hooks: {
+        streamWrite: line => secrets.reduce((text, [pattern, instead]) => text.replace(pattern, instead), line)
+      }
+    },
+    stream
+  )
+  return log
+}
+
+/** Resolves once the log is written as far as that is possible. */
+export function flushLog(log: Logger): Promise<void> {
+  return new Promise(resolve => log.flush(() => resolve()))
+}
+
+function asIs(line: string): string {
+  return line
 }
