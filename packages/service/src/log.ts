@@ -1,3 +1,5 @@
+import { kill, pid } from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pino, type Logger } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import { createLineWriter } from './line-writer.ts'
@@ -11,6 +13,9 @@ const secrets: Array<[pattern: RegExp, instead: string]> = [
   [/\/\/(?:[^\s"/@:]{0,99}:[^\s"@]{0,999}|[^\s"/@]{1,99})@/g, '//(hidden)@'],
   [/\b(Bearer|Basic) +[^\s"\\]+/g, '$1 (hidden)']
 ]
+
+/** What is written at the end of a process takes no time where somebody reads it. */
+const stuckMs = 1_000
 
 const forPeople = { ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', singleLine: true, colorize: true }
 
@@ -38,9 +43,16 @@ export function createLogger({ name, level, pretty }: { name: string; level: Log
   return log
 }
 
-/** Resolves once the log is written as far as that is possible. */
-export function flushLog(log: Logger): Promise<void> {
-  return new Promise(resolve => log.flush(() => resolve()))
+/**
+ * Waits until the log is written as far as that is possible. Where its reader has stopped reading without leaving, `process.exit` would
+ * wait for it in native code: then the process is ended by force.
+ */
+export async function endLog(log: Logger): Promise<void> {
+  const written = await Promise.race([
+    new Promise<true>(resolve => log.flush(() => resolve(true))),
+    sleep(stuckMs, false, { ref: false })
+  ])
+  if (!written) kill(pid, 'SIGKILL')
 }
 
 function asIs(line: string): string {
