@@ -1,11 +1,12 @@
 import {
   createConsumer,
-  createRegistration,
   keysOf,
   limits,
   type Clock,
   type Connection,
   type Consumer,
+  type Registration,
+  type WorkerReport,
   type WorkerState
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
@@ -16,14 +17,17 @@ import { createPipeline } from './pipeline.ts'
 import { createRate } from './batching/rate.ts'
 import { every, serve } from './serve.ts'
 import { createImageWriter } from './tensor.ts'
+import { unlessAborted } from './abort.ts'
 import type { ExclusiveLock } from './exclusive.ts'
 import { warmUp } from './batching/warm-up.ts'
 import type { OnWedged } from './watchdog.ts'
 
 export interface ModelServerOptions {
-  /** The worker's name, the same for all its models. */
-  name: string
-  pid: number
+  /** What the worker said of this model when it claimed its name. */
+  firstReport: WorkerReport
+  registration: Registration
+  /** Aborted when the process is told to end. */
+  stopping: AbortSignal
   config: Config
   loaded: LoadedModel
   commands: Connection
@@ -36,10 +40,30 @@ export interface ModelServerOptions {
   wrapConsumer?: ((consumer: Consumer) => Consumer) | undefined
 }
 
+/** What a worker says of a model before it has measured anything. */
+export function firstReportOf(
+  { model, inference }: LoadedModel,
+  identity: Pick<WorkerReport, 'name' | 'pid' | 'pidSpace'>
+): WorkerReport {
+  const { name, version, input, output } = model.manifest
+  return {
+    ...identity,
+    state: 'warming',
+    model: { name, version, classes: output.classes, width: input.width, height: input.height },
+    engine: inference.name,
+    latency: { aMs: 0, bMs: 0 },
+    maxBatch: 0,
+    ratePerSecond: 0,
+    held: 0,
+    finished: 0
+  }
+}
+
 /** What a worker does for one of its models. Warms it up; the returned `start` joins the group. */
 export async function warmModelServer({
-  name,
-  pid,
+  firstReport,
+  registration,
+  stopping,
   config,
   loaded,
   commands,
@@ -51,30 +75,17 @@ export async function warmModelServer({
   wrapConsumer
 }: ModelServerOptions) {
   const { model, inference, decoder } = loaded
-  const {
-    manifest: { name: modelName, version, input, output }
-  } = model
-  const keys = keysOf(config.REDIS_PREFIX, modelName)
-  const registration = createRegistration(commands, keys, clock)
-  const group = createConsumer({ commands, blocking }, { keys, name, clock })
+  const { input } = model.manifest
+  const { name } = firstReport
+  const { name: modelName, version } = firstReport.model
+  const group = createConsumer({ commands, blocking }, { keys: keysOf(config.REDIS_PREFIX, modelName), name, clock })
   const consumer = wrapConsumer?.(group) ?? group
-  const identity = {
-    name,
-    pid,
-    model: { name: modelName, version, classes: output.classes, width: input.width, height: input.height },
-    engine: inference.name
-  }
 
-  await registration.report({
-    ...identity,
-    state: 'warming',
-    latency: { aMs: 0, bMs: 0 },
-    maxBatch: 0,
-    ratePerSecond: 0,
-    held: 0,
-    finished: 0
-  })
-  const warm = await warmUp(inference, { values: input.width * input.height * 3, maxSize: config.BATCH_MAX_SIZE })
+  // Others must see that this name is taken: warming up takes seconds.
+  const stopReporting = every(limits.heartbeatMs, () => registration.report(firstReport))
+  const warm = await unlessAborted(stopping, () =>
+    warmUp(inference, { values: input.width * input.height * 3, maxSize: config.BATCH_MAX_SIZE })
+  ).finally(stopReporting)
   log.info(
     { event: 'warm', model: modelName, ...warm },
     `A batch of n takes ${warm.latency.aMs.toFixed(1)} + ${warm.latency.bMs.toFixed(1)}·n ms; at most ${warm.maxBatch} run together`
@@ -146,7 +157,7 @@ export async function warmModelServer({
     async function report(): Promise<void> {
       const { latency, maxBatch } = warm
       await registration.report({
-        ...identity,
+        ...firstReport,
         state,
         latency,
         maxBatch,
