@@ -8,12 +8,21 @@ while IFS='|' read -r first second third; do
   gateways=$first workers=$second redis=$third
 done
 
+# Whether one of the given processes runs. One that nobody has asked about since it ended can still be signalled.
+any_runs() {
+  for pid; do
+    case $(cat "/proc/$pid/stat" 2>/dev/null) in *') Z '*) continue ;; esac
+    kill -0 "$pid" 2>/dev/null && return 0
+  done
+  return 1
+}
+
 # Ends the given processes and waits for that, for at most as many tenths of a second as the first argument says.
 end() {
   tenths=$1
   shift
   kill -TERM "$@" 2>/dev/null
-  while [ "$tenths" -gt 0 ] && kill -0 "$@" 2>/dev/null; do
+  while [ "$tenths" -gt 0 ] && any_runs "$@"; do
     sleep 0.1
     tenths=$((tenths - 1))
   done
