@@ -13,9 +13,12 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 /** Something the person at the terminal has to do; shown as one line. */
 export class BootstrapError extends Error {}
 
-/** @param {string} message */
+/**
+ * To standard error: standard output belongs to the log, whose lines are JSON.
+ * @param {string} message
+ */
 export function say(message) {
-  console.log(`streamsight: ${message}`)
+  console.error(`streamsight: ${message}`)
 }
 
 /**
@@ -83,6 +86,15 @@ async function fetchCudaLibraries() {
   }
 }
 
+/** What `runQuietly` runs at the moment.
+ * @type {Set<import('node:child_process').ChildProcess>} */
+const quiet = new Set()
+
+/** Ends what `runQuietly` runs: an installation that nobody waits for any more. */
+export function endQuietly() {
+  for (const child of quiet) child.kill('SIGTERM')
+}
+
 /**
  * Runs a command without its chatter; what it said is shown if it fails. A dot a second shows that it is alive.
  * @param {string} command
@@ -91,6 +103,7 @@ async function fetchCudaLibraries() {
  */
 export async function runQuietly(command, args, env = {}) {
   const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  quiet.add(child)
   let output = ''
   child.stdout.on('data', chunk => {
     output += chunk
@@ -99,13 +112,16 @@ export async function runQuietly(command, args, env = {}) {
     output += chunk
   })
   const dots = setInterval(() => {
-    if (process.stdout.isTTY) process.stdout.write('.')
+    if (process.stderr.isTTY) process.stderr.write('.')
   }, 1_000)
   const code = await new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', resolve)
-  }).finally(() => clearInterval(dots))
-  if (process.stdout.isTTY) process.stdout.write('\r\x1b[K')
+  }).finally(() => {
+    clearInterval(dots)
+    quiet.delete(child)
+  })
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
   if (code !== 0)
     throw new BootstrapError(`"${[command.split('/').pop(), ...args].join(' ')}" failed:\n${output.trim()}`)
 }

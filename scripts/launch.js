@@ -14,7 +14,7 @@ async function main() {
   const child = spawn(process.execPath, process.argv.slice(2), { cwd: root, stdio: 'inherit' })
   // Ctrl-C reaches the command too, which has something to say before it ends; what is sent to us alone is passed on.
   process.on('SIGINT', () => {})
-  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  for (const signal of /** @type {const} */ (['SIGTERM', 'SIGHUP'])) process.on(signal, () => child.kill(signal))
   const [code] = await once(child, 'exit')
   process.exit(code ?? 1)
 }

@@ -5,15 +5,33 @@ import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BootstrapError, assertNode, build, installPackages, root, run, say } from './bootstrap.js'
+import { BootstrapError, assertNode, build, endQuietly, installPackages, root, run, say } from './bootstrap.js'
+import { watchForEnd } from './endings.js'
+import { createForwarder, isPiped } from './forward.js'
 import { ensureRedis, freePort, redisArgs } from './redis.js'
 import { createSupervisor, nodeArgs } from './supervisor.js'
 
 /** Loading and warming a large model may take this long. */
 const readyTimeoutMs = 180_000
 
+/** Each of gateway, workers and Redis gets this long where nobody is there any more who could wait for open requests. */
+const abruptPatienceMs = 2_500
+
 async function main() {
   assertNode()
+  let stopping = false
+  const forwarder = isPiped() ? createForwarder(() => stop({ code: 0, abrupt: true })) : undefined
+  const supervisor = createSupervisor({
+    // The gateway first, so that what it has accepted is still answered.
+    order: [['gateway'], ['worker-*'], ['redis']],
+    onFirstDeath(program, how) {
+      say(`${program.name} ended (${how}) before the system was ready`)
+      void stop({ code: 1 })
+    },
+    forward: forwarder?.forward
+  })
+  watchForEnd(abrupt => stop({ code: 0, abrupt }))
+
   const envFile = join(root, '.env')
   if (existsSync(envFile)) process.loadEnvFile(envFile)
   const port = number('PORT', 5_000)
@@ -23,15 +41,12 @@ async function main() {
   const redis = process.env['REDIS_URL'] ? undefined : await ensureRedis()
   await build()
 
-  const supervisor = createSupervisor((program, how) => {
-    say(`${program.name} ended (${how}) before the system was ready`)
-    void stop(1)
-  })
-  let stopping = false
-  process.on('SIGINT', () => stop(0))
-  process.on('SIGTERM', () => stop(0))
-
-  const env = { ...(redis ? { REDIS_URL: await startRedis(redis) } : {}), PORT: String(port) }
+  const env = {
+    ...(redis ? { REDIS_URL: await startRedis(redis) } : {}),
+    PORT: String(port),
+    // No balancer stands before a single gateway that would have to find out first.
+    SHUTDOWN_DELAY_MS: String(number('SHUTDOWN_DELAY_MS', 0))
+  }
   supervisor.start({
     name: 'gateway',
     command: process.execPath,
@@ -87,15 +102,14 @@ async function main() {
     }
   }
 
-  /**
-   * The gateway first, so that what it has accepted is still answered.
-   * @param {number} code
-   */
-  async function stop(code) {
+  /** @param {{ code: number, abrupt?: boolean }} how */
+  async function stop({ code, abrupt = false }) {
     if (stopping) return
     stopping = true
     say('stopping …')
-    await supervisor.stop([['gateway'], ['worker-*'], ['redis']], number('REQUEST_TIMEOUT_MS', 30_000) + 10_000)
+    endQuietly()
+    await supervisor.stop(abrupt ? abruptPatienceMs : number('REQUEST_TIMEOUT_MS', 30_000) + 10_000)
+    if (forwarder?.isWriting()) process.kill(process.pid, 'SIGKILL')
     process.exit(code)
   }
 }

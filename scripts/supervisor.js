@@ -1,8 +1,9 @@
 /** Keeps a set of processes alive: starts them again, with growing pauses, when they end by themselves. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { say } from './bootstrap.js'
+import { root, say } from './bootstrap.js'
 
 /** A process that lives this long is taken for healthy: its next pause is short again. */
 const healthyMs = 10_000
@@ -28,13 +29,19 @@ export const memoryEnv = { MALLOC_ARENA_MAX: '2' }
 /**
  * @typedef {{ name: string, command: string, args: string[], env?: Record<string, string | undefined>, cwd: string, quiet?: boolean }} Program
  *   `quiet`: what it prints is shown only if it ends unasked
- * @param {(program: Program, how: string) => void} onFirstDeath called instead of a restart when a process ends before `settled`; `how`: its signal or exit code
+ * @typedef {object} Options
+ * @property {string[][]} order groups of names in the order in which they are ended; `*` at the end matches any ending
+ * @property {(program: Program, how: string) => void} onFirstDeath called instead of a restart when a process ends before `settle`; `how`: its signal or exit code
+ * @property {((output: import('node:stream').Readable) => Promise<void>) | undefined} forward where what they print is passed on; else they inherit our output
  */
-export function createSupervisor(onFirstDeath) {
+
+/** @param {Options} options */
+export function createSupervisor({ order, onFirstDeath, forward }) {
   /** @type {Map<string, import('node:child_process').ChildProcess>} */
   const children = new Map()
   let settled = false
   let stopping = false
+  let guardian = startGuardian()
 
   return {
     start,
@@ -51,17 +58,21 @@ export function createSupervisor(onFirstDeath) {
     const child = spawn(program.command, program.args, {
       cwd: program.cwd,
       env: { ...memoryEnv, ...process.env, ...program.env },
-      stdio: ['ignore', program.quiet ? 'pipe' : 'inherit', 'inherit'],
+      stdio: ['ignore', program.quiet || forward ? 'pipe' : 'inherit', 'inherit'],
       detached: true
     })
     let said = ''
-    child.stdout?.on('data', chunk => {
-      said = `${said}${chunk}`.slice(-4_096)
-    })
+    if (program.quiet) {
+      child.stdout?.on('data', chunk => {
+        said = `${said}${chunk}`.slice(-4_096)
+      })
+    } else if (child.stdout) void forward?.(child.stdout)
     children.set(program.name, child)
+    tellGuardian()
     child.once('error', error => say(`${program.name}: ${error.message}`))
     child.once('close', async (code, signal) => {
       if (stopping) return
+      tellGuardian()
       if (said !== '') say(`${program.name} said:\n${said.trim()}`)
       const how = signal ?? `code ${code}`
       if (!settled) return onFirstDeath(program, how)
@@ -73,18 +84,46 @@ export function createSupervisor(onFirstDeath) {
   }
 
   /**
-   * Ends the processes in the given order, each group at once, and those that don't listen by force.
-   * @param {string[][]} groups names; `*` at the end matches any ending
-   * @param {number} patienceMs
+   * Ends the processes in their order, each group at once, and those that don't listen by force.
+   * @param {number} patienceMs for each group
    */
-  async function stop(groups, patienceMs) {
+  async function stop(patienceMs) {
     stopping = true
-    for (const names of groups) {
-      const group = [...children]
-        .filter(([name]) => names.some(pattern => matches(pattern, name)))
+    for (const group of groups()) await Promise.all(group.map(child => end(child, patienceMs)))
+    tellGuardian()
+    guardian.stdin?.end()
+  }
+
+  /** The processes that run, in the order in which they are ended. */
+  function groups() {
+    return order.map(names =>
+      [...children]
+        .filter(([name, child]) => names.some(pattern => matches(pattern, name)) && isRunning(child))
         .map(([, child]) => child)
-      await Promise.all(group.map(child => end(child, patienceMs)))
-    }
+    )
+  }
+
+  /** Whatever ends us, even by force, closes its input, and then it ends what it was told of. */
+  function startGuardian() {
+    const child = spawn('sh', [join(root, 'scripts', 'guardian.sh')], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true
+    })
+    child.stdin.on('error', () => {})
+    child.once('error', error =>
+      say(`no guardian, so what runs would survive a kill -9 of this process: ${error.message}`)
+    )
+    child.once('exit', () => {
+      if (stopping) return
+      guardian = startGuardian()
+      tellGuardian()
+    })
+    return child
+  }
+
+  function tellGuardian() {
+    const pids = groups().map(group => group.map(({ pid }) => pid).join(' '))
+    guardian.stdin?.write(`${pids.join('|')}\n`)
   }
 }
 
@@ -101,10 +140,15 @@ function matches(pattern, name) {
  * @param {number} patienceMs
  */
 async function end(child, patienceMs) {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  if (!isRunning(child)) return
   const ended = once(child, 'exit')
   child.kill('SIGTERM')
   const force = setTimeout(() => child.kill('SIGKILL'), patienceMs)
   await ended
   clearTimeout(force)
+}
+
+/** @param {import('node:child_process').ChildProcess} child */
+function isRunning({ pid, exitCode, signalCode }) {
+  return pid !== undefined && exitCode === null && signalCode === null
 }

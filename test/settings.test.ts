@@ -76,7 +76,13 @@ test('a port that is taken ends the gateway with one line that says which', asyn
 
 test('no secret is in what a process says of its settings', async () => {
   const secrets = { REDIS_URL: 'redis://user:hunter2@127.0.0.1:1', API_KEYS: 'hunter2', ADMIN_TOKEN: 'hunter2' }
-  const gateway = spawnApp('gateway', { ...secrets, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'trace' })
+  const gateway = spawnApp('gateway', {
+    ...secrets,
+    PORT: '0',
+    HOST: '127.0.0.1',
+    SHUTDOWN_DELAY_MS: '0',
+    LOG_LEVEL: 'trace'
+  })
   await until(
     'it listens, and looks for Redis',
     () => /"event":"ready"/.test(gateway.said()) && /"event":"redis-away"/.test(gateway.said())

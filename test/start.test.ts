@@ -1,62 +1,19 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import { root } from '../scripts/bootstrap.js'
-import { freePort } from '../scripts/redis.js'
+import { descendantsOf, start, stillRunning, untilReady, type Started } from './support/npm-start.ts'
 import { until } from './support/until.ts'
-
-interface Started {
-  child: ChildProcess
-  port: number
-  output: () => string
-}
-
-/** `npm start`'s own process, without npm around it. */
-async function start(t: TestContext, env: Record<string, string> = {}): Promise<Started> {
-  const port = Number(env['PORT'] ?? (await freePort()))
-  const child = spawn(process.execPath, ['scripts/start.js'], {
-    cwd: root,
-    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', PORT: String(port), ...env },
-    stdio: ['ignore', 'pipe', 'pipe']
-  })
-  let output = ''
-  child.stdout.on('data', chunk => {
-    output += chunk
-  })
-  child.stderr.on('data', chunk => {
-    output += chunk
-  })
-  t.after(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    child.kill('SIGTERM')
-    await once(child, 'exit')
-  })
-  return { child, port, output: () => output }
-}
-
-const untilReady = ({ output }: Started) =>
-  until('npm start is ready', () => output().includes('Try:') || undefined, 60_000)
 
 /** The processes that `npm start` runs, by what they are. */
 function childrenOf({ child }: Started): Record<string, number> {
-  const rows = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n')
   return Object.fromEntries(
-    rows.flatMap(row => {
-      const [, pid, parent, command] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(row) ?? []
-      const kind = /redis-server|valkey-server|gateway|worker/.exec(command ?? '')?.[0]
-      return Number(parent) === child.pid && kind !== undefined ? [[kind.replace(/-server/, ''), Number(pid)]] : []
+    descendantsOf(child.pid ?? 0).flatMap(({ pid, command }) => {
+      const kind = /redis-server|valkey-server|gateway\/dist|worker\/dist/.exec(command)?.[0]
+      return kind === undefined ? [] : [[kind.replace(/-server|\/dist/, ''), pid]]
     })
   )
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 test('npm start prints a curl command that works, brings back what dies, and leaves no process behind', async t => {
@@ -85,12 +42,13 @@ test('npm start prints a curl command that works, brings back what dies, and lea
     assert.match(started.output(), new RegExp(`${kind}.* ended \\(SIGKILL\\), starting it again in \\d+ ms`))
   }
 
-  const pids = Object.values(childrenOf(started))
-  assert.equal(pids.length, 3)
+  const rows = descendantsOf(started.child.pid ?? 0)
+  assert.equal(Object.keys(childrenOf(started)).length, 3)
   started.child.kill('SIGINT')
   const [code] = await once(started.child, 'exit')
   assert.equal(code, 0)
-  assert.deepEqual(pids.filter(isAlive), [])
+  assert.deepEqual(stillRunning(rows), [])
+  for (const line of started.log().trim().split('\n')) assert.doesNotThrow(() => JSON.parse(line), line)
 })
 
 test('a busy port is one line', async t => {

@@ -104,7 +104,7 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
   function startGateway(): Process {
     return startProcess({
       args: ['apps/gateway/dist/main.js'],
-      env: { ...shared, PORT: String(port), HOST: '127.0.0.1', ...options.gatewayEnv }
+      env: { ...shared, PORT: String(port), HOST: '127.0.0.1', SHUTDOWN_DELAY_MS: '0', ...options.gatewayEnv }
     })
   }
 

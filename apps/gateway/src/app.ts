@@ -26,6 +26,7 @@ import { createPredict, maxBodyBytes, predictSchema, requestIdOf } from './http/
 import { logRequest } from './request-log.ts'
 import { servedModels } from './http/served-models.ts'
 import { maxParts } from './http/upload.ts'
+import { createShutdown, installShutdown } from './shutdown.ts'
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -61,12 +62,18 @@ export async function buildApp({ config, log }: { config: Config; log: Logger })
   )
   const admission = createAdmission({ maxRequests: config.MAX_IN_FLIGHT, maxBytes: config.MAX_IN_FLIGHT_BYTES })
   const metrics = createMetrics({ broker, fleets, admission })
-  let closing = false
-  const isClosing = () => closing
-  const health = createHealth({ broker, fleets, isClosing })
+  const shutdown = createShutdown({ delayMs: config.SHUTDOWN_DELAY_MS })
+  const health = createHealth({ broker, fleets, isClosing: shutdown.isLeaving })
   // Fastify's own lines would only repeat ours, but for its warnings.
   const logger: FastifyBaseLogger = log.child({}, { level: log.isLevelEnabled('warn') ? 'warn' : log.level })
-  const { admit, predict, target } = createPredict({ config, broker, fleets, admission, metrics, isClosing })
+  const { admit, predict, target } = createPredict({
+    config,
+    broker,
+    fleets,
+    admission,
+    metrics,
+    isClosing: shutdown.isRefusing
+  })
 
   const app = Fastify({
     loggerInstance: logger,
@@ -100,14 +107,8 @@ export async function buildApp({ config, log }: { config: Config; log: Logger })
   })
   app.addHook('onSend', async (request, reply) => {
     if (reply.failure !== undefined && !request.raw.complete) await letFinish(request.raw, reply)
-    // Or the process would wait for clients that keep their connection.
-    if (closing) reply.header('connection', 'close')
   })
-  // Still listening, so that what arrives now is told to go elsewhere while what is open gets its answer.
-  app.addHook('preClose', async () => {
-    closing = true
-    await admission.untilEmpty()
-  })
+  installShutdown(app, { shutdown, untilAnswered: admission.untilEmpty })
   app.addHook('onClose', async () => {
     for (const fleet of fleets.values()) fleet.stop()
     await broker.close()
@@ -193,7 +194,7 @@ export async function buildApp({ config, log }: { config: Config; log: Logger })
   async function letFinish(body: IncomingMessage, reply: FastifyReply): Promise<void> {
     body.unpipe().resume()
     reply.removeHeader('connection')
-    if (closing || !reply.raw.shouldKeepAlive)
+    if (shutdown.isLeaving() || !reply.raw.shouldKeepAlive)
       await finished(body, { signal: AbortSignal.timeout(drainMs), cleanup: true }).catch(() => {})
   }
 }

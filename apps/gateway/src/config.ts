@@ -32,6 +32,13 @@ export const configSchema = Type.Object({
     maximum: limits.requestTimeoutMs,
     description: 'Milliseconds from upload to answer, then 504'
   }),
+  SHUTDOWN_DELAY_MS: Type.Integer({
+    default: 5_000,
+    minimum: 0,
+    maximum: 300_000,
+    description:
+      'Milliseconds after SIGTERM for which requests are still taken while readiness is red; over what your balancer needs to see it'
+  }),
   MAX_IMAGE_BYTES: Type.Integer({
     default: 10_485_760,
     minimum: 1,

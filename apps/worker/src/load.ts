@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import { startInference, type Inference } from './engines/inference.ts'
 import { createDecoder } from './pixels/decode.ts'
 import type { Decoder } from './pixels/decoder.ts'
-import { watched, type OnWedged } from './watchdog.ts'
+import { withWatchdog, type OnWedged } from './watchdog.ts'
 
 /** Loading a gigabyte from a slow disk and starting CUDA take a minute; what takes longer than this hangs. */
 const loadMs = 180_000
@@ -29,7 +29,7 @@ export interface LoadOptions {
 export async function loadModel(name: string, { config, log, onWedged, wrap }: LoadOptions): Promise<LoadedModel> {
   const model = await openModel(config.MODELS_DIR, name)
   const threads = config.ENGINE_THREADS || availableParallelism()
-  const engine = await watched(
+  const engine = await withWatchdog(
     { what: `loading model ${name}`, ms: loadMs, onWedged },
     startInference({ model, choice: config.ENGINE, threads })
   )

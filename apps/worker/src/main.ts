@@ -1,5 +1,5 @@
 import closeWithGrace from 'close-with-grace'
-import { ConfigError, createLogger, loadConfig, watchEventLoop } from '@streamsight/service'
+import { ConfigError, createLogger, endLog, loadConfig, watchEventLoop } from '@streamsight/service'
 import { configSchema } from './config.ts'
 import { startWorker } from './worker.ts'
 
@@ -7,20 +7,23 @@ async function main(): Promise<void> {
   const config = loadConfig(configSchema, process.env)
   const log = createLogger({ name: 'worker', level: config.LOG_LEVEL, pretty: process.stdout.isTTY })
   const eventLoop = watchEventLoop()
-  log.info(
-    { event: 'start', models: config.MODELS, engine: config.ENGINE, slot: config.WORKER_SLOT, pid: process.pid },
-    'Starting'
-  )
+  log.info({ event: 'start', models: config.MODELS, engine: config.ENGINE, slot: config.WORKER_SLOT }, 'Starting')
 
-  const starting = startWorker({ config, log, pid: process.pid })
+  const stopping = new AbortController()
+  const starting = startWorker({ config, log, pid: process.pid, stopping: stopping.signal })
   closeWithGrace({ delay: 30_000, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ event: 'crash', err }, 'Unexpected error')
+    stopping.abort()
     const worker = await starting.catch(() => undefined)
     await worker?.stop()
     eventLoop.stop()
     log.info({ event: 'stop', signal, eventLoopDelay: eventLoop.summary() }, 'Stopped')
+    await endLog(log)
   })
-  await starting
+  await starting.catch(error => {
+    // Told to end while it was starting: that is no failure.
+    if (!stopping.signal.aborted) throw error
+  })
 }
 
 try {

@@ -1,79 +1,91 @@
 import {
   createConsumer,
-  createRegistration,
   keysOf,
   limits,
   type Clock,
   type Connection,
   type Consumer,
+  type Registration,
+  type WorkerReport,
   type WorkerState
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
 import type { LoadedModel } from './load.ts'
+import { createOutcomes } from './outcomes.ts'
 import { createPipeline } from './pipeline.ts'
 import { createRate } from './batching/rate.ts'
 import { every, serve } from './serve.ts'
 import { createImageWriter } from './tensor.ts'
-import type { Exclusive } from './exclusive.ts'
+import { unlessAborted } from './abort.ts'
+import type { ExclusiveLock } from './exclusive.ts'
 import { warmUp } from './batching/warm-up.ts'
 import type { OnWedged } from './watchdog.ts'
 
 export interface ModelServerOptions {
-  /** The worker's name, the same for all its models. */
-  name: string
-  pid: number
+  /** What the worker said of this model when it claimed its name. */
+  firstReport: WorkerReport
+  registration: Registration
+  /** Aborted when the process is told to end. */
+  stopping: AbortSignal
   config: Config
   loaded: LoadedModel
   commands: Connection
-  /** For reads of this lane alone: they block. */
+  /** For reads of this model's jobs alone: they block. */
   blocking: Connection
   clock: Clock
-  turns: Exclusive
+  lock: ExclusiveLock
   log: Logger
   onWedged: OnWedged
   wrapConsumer?: ((consumer: Consumer) => Consumer) | undefined
 }
 
-/** What a worker does for one of its models. Warms it up; the returned `start` joins the group. */
-export async function warmModelServer({
-  name,
-  pid,
-  config,
-  loaded,
-  commands,
-  blocking,
-  clock,
-  turns,
-  log,
-  onWedged,
-  wrapConsumer
-}: ModelServerOptions) {
-  const { model, inference, decoder } = loaded
-  const {
-    manifest: { name: modelName, version, input, output }
-  } = model
-  const keys = keysOf(config.REDIS_PREFIX, modelName)
-  const registration = createRegistration(commands, keys, clock)
-  const group = createConsumer({ commands, blocking }, { keys, name, clock })
-  const consumer = wrapConsumer?.(group) ?? group
-  const identity = {
-    name,
-    pid,
-    model: { name: modelName, version, classes: output.classes, width: input.width, height: input.height },
-    engine: inference.name
-  }
-
-  await registration.report({
+/** What a worker says of a model before it has measured anything. */
+export function firstReportOf(
+  { model, inference }: LoadedModel,
+  identity: Pick<WorkerReport, 'name' | 'pid' | 'pidSpace'>
+): WorkerReport {
+  const { name, version, input, output } = model.manifest
+  return {
     ...identity,
     state: 'warming',
+    model: { name, version, classes: output.classes, width: input.width, height: input.height },
+    engine: inference.name,
     latency: { aMs: 0, bMs: 0 },
     maxBatch: 0,
     ratePerSecond: 0,
     held: 0,
     finished: 0
-  })
-  const warm = await warmUp(inference, { values: input.width * input.height * 3, maxSize: config.BATCH_MAX_SIZE })
+  }
+}
+
+/** What a worker does for one of its models. Warms it up; the returned `start` joins the group. */
+export async function warmModelServer({
+  firstReport,
+  registration,
+  stopping,
+  config,
+  loaded,
+  commands,
+  blocking,
+  clock,
+  lock,
+  log,
+  onWedged,
+  wrapConsumer
+}: ModelServerOptions) {
+  const { model, inference, decoder } = loaded
+  const { input } = model.manifest
+  const { name } = firstReport
+  const { name: modelName, version } = firstReport.model
+  const group = createConsumer({ commands, blocking }, { keys: keysOf(config.REDIS_PREFIX, modelName), name, clock })
+  const consumer = wrapConsumer?.(group) ?? group
+
+  // Others must see that this name is taken: warming up takes seconds.
+  const stopReporting = every(limits.heartbeatMs, () => registration.report(firstReport))
+  const warm = await unlessAborted(stopping, () =>
+    warmUp(inference, { values: input.width * input.height * 3, maxSize: config.BATCH_MAX_SIZE })
+  ).finally(stopReporting)
   log.info(
     { event: 'warm', model: modelName, ...warm },
     `A batch of n takes ${warm.latency.aMs.toFixed(1)} + ${warm.latency.bMs.toFixed(1)}·n ms; at most ${warm.maxBatch} run together`
@@ -83,8 +95,15 @@ export async function warmModelServer({
   /** Takes jobs from now on. */
   async function start() {
     const rate = createRate(warm)
+    const outcomes = createOutcomes({
+      worker: name,
+      model: { name: modelName, version },
+      engine: inference.name,
+      consumer,
+      clock,
+      log
+    })
     const pipeline = createPipeline({
-      name,
       model,
       decoder,
       inference,
@@ -92,14 +111,23 @@ export async function warmModelServer({
       warm,
       maxDelayMs: config.BATCH_MAX_DELAY_MS,
       rate,
-      consumer,
+      outcomes,
       clock,
       log,
       onWedged
     })
-    const serving = serve({ name, consumer, pipeline, rate, clock, turns, maxDeliveries: config.MAX_DELIVERIES, log })
+    const serving = serve({
+      consumer,
+      pipeline,
+      outcomes,
+      rate,
+      clock,
+      lock,
+      maxDeliveries: config.MAX_DELIVERIES,
+      log
+    })
     let state: WorkerState = 'ready'
-    blocking.on('ready', serving.recover)
+    blocking.on('ready', serving.markUnsure)
     const stopTasks = [every(limits.heartbeatMs, report), every(60_000, tidy)]
     await report()
     log.info(
@@ -129,7 +157,7 @@ export async function warmModelServer({
     async function report(): Promise<void> {
       const { latency, maxBatch } = warm
       await registration.report({
-        ...identity,
+        ...firstReport,
         state,
         latency,
         maxBatch,

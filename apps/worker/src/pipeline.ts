@@ -1,31 +1,22 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Model } from '@streamsight/models'
-import {
-  limits,
-  protocolVersion,
-  queuedMs,
-  type Clock,
-  type Consumer,
-  type Delivery,
-  type FailureCode,
-  type Outcome
-} from '@streamsight/protocol'
+import { queuedMs, type Clock, type Delivery } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
-import { batchMs, runSize, waitingPays } from './batching/latency.ts'
+import { remainingMs } from './age.ts'
+import { createBatchRun } from './batching/batch-run.ts'
 import { createCondition } from './batching/condition.ts'
 import { createDecodeEstimate } from './batching/decode-estimate.ts'
+import { createGather, type Batch } from './batching/gather.ts'
+import type { Rate } from './batching/rate.ts'
+import type { WarmUp } from './batching/warm-up.ts'
 import type { Inference } from './engines/inference.ts'
-import { createBatchAssembly } from './batching/batch-assembly.ts'
+import type { Answer, Outcomes, Reason } from './outcomes.ts'
 import { DecodeError, decodeTimeoutMs, type Decoder } from './pixels/decoder.ts'
 import { rank } from './rank.ts'
-import type { Rate } from './batching/rate.ts'
 import { faultOf } from './scores.ts'
 import type { WriteImage } from './tensor.ts'
-import type { WarmUp } from './batching/warm-up.ts'
-import { watched, type OnWedged } from './watchdog.ts'
+import { withWatchdog, type OnWedged } from './watchdog.ts'
 
 export interface PipelineOptions {
-  name: string
   model: Model
   decoder: Decoder
   inference: Inference
@@ -34,7 +25,7 @@ export interface PipelineOptions {
   /** The longest that a batch waits for images that are being decoded. */
   maxDelayMs: number
   rate: Rate
-  consumer: Consumer
+  outcomes: Outcomes
   clock: Clock
   log: Logger
   onWedged: OnWedged
@@ -46,34 +37,46 @@ interface Decoded {
   decodeMs: number
   decodedAtMs: number
 }
-interface Batch {
-  jobs: Decoded[]
-  input: Float32Array
-  startedAtMs: number
-}
-
-/** An engine's batch may take ten times what warm-up measured, and never less than this, before it counts as hung. */
-const patienceMs = 10_000
 
 const modelFailed = { code: 'INFERENCE_FAILED', message: 'The model failed on this image' } as const
+const decoderFailed = { code: 'INFERENCE_FAILED', message: 'The image could not be processed' } as const
+const tooLate = {
+  code: 'DEADLINE_EXCEEDED',
+  message: 'The deadline passed before a worker could take the image'
+} as const
 
 /**
- * From a delivery to its outcome: decode, batch, infer, finish. While one batch is on the engine the next is decoded; it
+ * From a delivery to its outcome: decode, assemble a batch, infer, finish. While one batch is on the engine the next is decoded; it
  * takes no more than that ahead, because what waits should wait in the stream, where another worker can take it. The engine
  * never waits for images that nobody knows of: the next batch is what gathered meanwhile, and what is about to be decoded where
  * the curve of its latency says that waiting pays.
  */
 export function createPipeline(options: PipelineOptions) {
-  const { name, model, decoder, inference, writeImage, warm, maxDelayMs, rate, consumer, clock, log, onWedged } =
-    options
-  const { manifest, labels } = model
-  const imageValues = manifest.input.width * manifest.input.height * 3
+  const { model, decoder, warm, rate, outcomes, clock, log, onWedged } = options
+  const { input, output } = model.manifest
+  const { activation } = output
+  const imageValues = input.width * input.height * 3
   const held = new Map<string, Delivery>()
-  const decoding = createDecodeEstimate()
-  const forming = startForming()
   const state = createCondition()
+  const decoding = createDecoding(decoder, onWedged)
+  const gather = createGather<Decoded>({
+    ...options,
+    imageValues,
+    allocate: options.inference.allocate,
+    decodingMs: decoding.remainingMs,
+    condition: state,
+    remainingMs: ({ delivery }) => remainingMs(clock, delivery)
+  })
+  const runBatch = createBatchRun<Decoded>({
+    ...options,
+    imageValues,
+    classes: model.labels.length,
+    assemble: gather.assemble,
+    settle
+  })
+  /** Jobs taken that are not on the engine yet. */
   let ahead = 0
-  let busy = false
+  let isRunning = false
   let finished = 0
 
   return {
@@ -99,236 +102,121 @@ export function createPipeline(options: PipelineOptions) {
       void prepare(delivery)
     },
 
-    fail,
-
-    /** Gives up the jobs that are not on the engine yet, for somebody else to do. */
+    /** Gives up the jobs that are not on the engine yet, for another worker to do. */
     takeUnstarted(): Delivery[] {
-      const unstarted = forming.take().jobs.map(({ delivery }) => delivery)
+      const { batch, expired } = gather.take()
+      const unstarted = [...batch.jobs, ...expired].map(({ delivery }) => delivery)
       for (const delivery of unstarted) release(delivery)
-      ahead -= unstarted.length
+      leave(unstarted.length)
       return unstarted
     }
   }
 
   async function prepare(delivery: Delivery): Promise<void> {
-    if (isExpired(delivery)) return await drop(delivery)
+    if (remainingMs(clock, delivery) < 0) return refuse(delivery, tooLate)
     try {
-      const { rgb, decodeMs } = await decode(delivery)
-      forming.add({ delivery, rgb, decodeMs, decodedAtMs: performance.now() })
+      gather.add(await decoding.decode(delivery))
       state.changed()
       void pump()
     } catch (error) {
-      ahead--
-      state.changed()
       if (!(error instanceof DecodeError))
         log.error({ event: 'decode-failed', requestId: delivery.job.id, err: error }, 'Decoder failed')
-      await fail(
-        delivery,
-        error instanceof DecodeError ? error : { code: 'INFERENCE_FAILED', message: 'The image could not be processed' }
-      )
+      refuse(delivery, error instanceof DecodeError ? error : decoderFailed)
     }
   }
 
-  async function decode({ entry, job }: Delivery): Promise<Pick<Decoded, 'rgb' | 'decodeMs'>> {
-    decoding.begin(entry)
-    let decodeMs = 0
-    const rgb = await watched(
-      { what: 'decoding', ms: 1.25 * decodeTimeoutMs, onWedged },
-      decoder.decode(job.image, job.format)
-    ).finally(() => {
-      decodeMs = decoding.end(entry)
-    })
-    return { rgb, decodeMs }
-  }
-
-  /** Nobody waits for it any more. */
-  async function drop(delivery: Delivery): Promise<void> {
-    ahead--
-    state.changed()
-    await fail(delivery, {
-      code: 'DEADLINE_EXCEEDED',
-      message: 'The deadline passed before a worker could take the image'
-    })
-  }
-
+  /** Keeps the engine busy as long as there is anything for it. */
   async function pump(): Promise<void> {
-    if (busy) return
-    busy = true
-    while (forming.jobs.length > 0) {
-      await gather()
-      await runBatch(nextBatch())
+    if (isRunning) return
+    isRunning = true
+    while (gather.size > 0) {
+      await gather.untilDue()
+      const { batch, expired } = gather.take()
+      for (const { delivery } of expired) refuse(delivery, tooLate)
+      leave(batch.jobs.length)
+      await runBatch(batch)
     }
-    busy = false
+    isRunning = false
   }
 
-  /** Waits while it pays, and no job comes too late for it. */
-  async function gather(): Promise<void> {
-    const spareMs = forming.jobs.map(
-      ({ delivery }) => delivery.job.ttlMs - ageMs(delivery) - 2 * batchMs(warm.latency, warm.maxBatch)
-    )
-    const endMs = performance.now() + Math.min(maxDelayMs, ...spareMs)
-    const pays = (ready: number) =>
-      ready > 0 && ready < warm.maxBatch && waitingPays(warm.latency, ready, decoding.remainingMs())
-    while (performance.now() < endMs && pays(forming.jobs.length)) await state.next(endMs - performance.now())
-  }
-
-  function nextBatch(): Batch {
-    const { jobs, input } = forming.take()
-    const live = jobs.filter(({ delivery }) => !isExpired(delivery))
-    for (const job of jobs) if (!live.includes(job)) void drop(job.delivery)
-    ahead -= live.length
-    state.changed()
-    return live.length === jobs.length ? { jobs, input, startedAtMs: performance.now() } : formAgain(live)
-  }
-
-  function formAgain(jobs: Decoded[]): Batch {
-    const again = startForming()
-    for (const job of jobs) again.add(job)
-    return { ...again.take(), startedAtMs: performance.now() }
-  }
-
-  function startForming() {
-    return createBatchAssembly<Decoded>({
-      capacity: Math.max(warm.maxBatch, ...warm.sizes),
-      imageValues,
-      allocate: inference.allocate,
-      writeImage
-    })
+  /** A job that never reached the engine. */
+  function refuse(delivery: Delivery, reason: Reason): void {
+    leave(1)
+    void conclude(delivery, outcomes.fail(delivery, reason))
   }
 
   /** Outcomes are stored while the next batch runs: the engine does not wait for Redis. */
-  async function runBatch(batch: Batch): Promise<void> {
-    const { jobs } = batch
-    if (jobs.length === 0) return
-    try {
-      const scores = await infer(batch)
-      for (const [index, job] of jobs.entries())
-        void settle(job, batch, scores.subarray(index * labels.length, (index + 1) * labels.length))
-    } catch (error) {
-      log.error({ event: 'batch-failed', batchSize: jobs.length, err: error }, 'The engine failed on a batch')
-      const [only, ...more] = jobs
-      if (only !== undefined && more.length === 0) return void fail(only.delivery, modelFailed)
-      for (const job of jobs) await runBatch(formAgain([job]))
-    }
-  }
-
-  /** Scores of the jobs, and of whatever the batch was padded with. */
-  async function infer({ jobs, input }: Batch): Promise<Float32Array> {
-    const size = runSize(warm.sizes, jobs.length)
-    const limitMs = Math.max(patienceMs, 10 * batchMs(warm.latency, size))
-    const startedAtMs = performance.now()
-    const scores = await watched(
-      { what: `a batch of ${size}`, ms: limitMs, onWedged },
-      inference.infer(input.subarray(0, size * imageValues), size)
-    )
-    rate.ran(size, performance.now() - startedAtMs)
-    if (scores.length !== size * labels.length)
-      throw new Error(`the model gave ${scores.length} scores for ${size} images of ${labels.length} classes`)
-    return scores
-  }
-
-  /** A fault of one image's scores is its own. */
-  async function settle(job: Decoded, batch: Batch, scores: Float32Array): Promise<void> {
-    const fault = faultOf(scores, manifest.output.activation)
-    if (fault === undefined) return await succeed(job, batch, scores)
-    log.error({ event: 'scores-faulty', requestId: job.delivery.job.id }, `The model ${fault}`)
-    await fail(job.delivery, modelFailed)
-  }
-
-  async function succeed(
-    { delivery, decodeMs, decodedAtMs }: Decoded,
-    { jobs, startedAtMs }: Batch,
-    scores: Float32Array
-  ): Promise<void> {
-    const { job, deliveries } = delivery
-    const timings = {
-      queueMs: round(queuedMs(delivery) + startedAtMs - decodedAtMs),
-      decodeMs: round(decodeMs),
-      inferMs: round(performance.now() - startedAtMs)
-    }
-    await finish(delivery, {
-      v: protocolVersion,
-      id: job.id,
-      status: 'ok',
-      predictions: rank(scores, labels, { activation: manifest.output.activation, topK: job.options.topK }),
-      model: { name: manifest.name, version: manifest.version },
-      engine: inference.name,
-      worker: name,
-      batchSize: jobs.length,
-      deliveries,
-      timings
-    })
-  }
-
-  async function fail(delivery: Delivery, { code, message }: { code: FailureCode; message: string }): Promise<void> {
-    await finish(delivery, {
-      v: protocolVersion,
-      id: delivery.job.id,
-      status: 'error',
-      code,
-      message,
-      worker: name,
-      deliveries: delivery.deliveries
-    })
-  }
-
-  /** Until Redis acknowledged it, or nobody can be waiting any more. */
-  async function finish(delivery: Delivery, outcome: Outcome): Promise<void> {
-    for (let waitMs = 50; ; waitMs = Math.min(2 * waitMs, 500)) {
-      try {
-        const first = await consumer.finish(delivery, outcome)
-        logJob(delivery, outcome, first)
-        break
-      } catch (error) {
-        if (ageMs(delivery) > delivery.job.ttlMs + limits.jobGraceMs) {
-          log.warn(
-            { event: 'outcome-dropped', requestId: delivery.job.id, err: error },
-            'Redis did not take the outcome before its deadline'
+  function settle(job: Decoded, batch: Batch<Decoded>, scores: Float32Array | undefined): void {
+    const { delivery } = job
+    const fault = scores && faultOf(scores, activation)
+    if (fault !== undefined) log.error({ event: 'scores-faulty', requestId: delivery.job.id }, `The model ${fault}`)
+    const stored =
+      scores === undefined || fault !== undefined
+        ? outcomes.fail(delivery, modelFailed)
+        : outcomes.succeed(
+            delivery,
+            answerOf(job, batch, rank(scores, model.labels, { activation, topK: delivery.job.options.topK }))
           )
-          break
-        }
-        await sleep(waitMs)
-      }
-    }
+    void conclude(delivery, stored)
+  }
+
+  async function conclude(delivery: Delivery, stored: Promise<void>): Promise<void> {
+    await stored
     finished++
     rate.finished()
     release(delivery)
   }
 
-  function release(delivery: Delivery): void {
-    held.delete(delivery.entry)
+  function leave(jobs: number): void {
+    ahead -= jobs
     state.changed()
   }
 
-  function logJob({ job, deliveries }: Delivery, outcome: Outcome, first: boolean): void {
-    const fields =
-      outcome.status === 'ok'
-        ? { outcome: 'ok', ...outcome.timings, batchSize: outcome.batchSize, engine: outcome.engine }
-        : { outcome: outcome.code }
-    log.info(
-      {
-        event: 'job',
-        requestId: job.id,
-        ...fields,
-        model: manifest.name,
-        deliveries,
-        bytes: job.image.length,
-        ...(first ? {} : { late: true })
-      },
-      'job'
-    )
-  }
-
-  function ageMs({ entry }: Delivery): number {
-    return clock.now() - Number(entry.split('-')[0])
-  }
-
-  function isExpired(delivery: Delivery): boolean {
-    return ageMs(delivery) > delivery.job.ttlMs
+  function release({ entry }: Delivery): void {
+    held.delete(entry)
+    state.changed()
   }
 }
 
 export type Pipeline = ReturnType<typeof createPipeline>
+
+/** Decodes under a watchdog, and estimates when the images in hand will be ready. */
+function createDecoding(decoder: Decoder, onWedged: OnWedged) {
+  const estimate = createDecodeEstimate()
+
+  return {
+    remainingMs: estimate.remainingMs,
+
+    async decode(delivery: Delivery): Promise<Decoded> {
+      const { entry, job } = delivery
+      estimate.begin(entry)
+      let decodeMs = 0
+      const rgb = await withWatchdog(
+        { what: 'decoding', ms: 1.25 * decodeTimeoutMs, onWedged },
+        decoder.decode(job.image, job.format)
+      ).finally(() => {
+        decodeMs = estimate.end(entry)
+      })
+      return { delivery, rgb, decodeMs, decodedAtMs: performance.now() }
+    }
+  }
+}
+
+function answerOf(
+  { delivery, decodeMs, decodedAtMs }: Decoded,
+  { jobs, startedAtMs }: Batch<Decoded>,
+  predictions: Answer['predictions']
+): Answer {
+  return {
+    predictions,
+    batchSize: jobs.length,
+    timings: {
+      queueMs: round(queuedMs(delivery) + startedAtMs - decodedAtMs),
+      decodeMs: round(decodeMs),
+      inferMs: round(performance.now() - startedAtMs)
+    }
+  }
+}
 
 function round(ms: number): number {
   return Math.round(ms * 10) / 10

@@ -1,27 +1,19 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  isStreamGone,
-  limits,
-  protocolVersion,
-  type Clock,
-  type Consumer,
-  type Delivery,
-  type Outcome,
-  type Pending
-} from '@streamsight/protocol'
+import { isStreamGone, limits, type Clock, type Consumer, type Pending } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import type { Pipeline } from './pipeline.ts'
 import type { Rate } from './batching/rate.ts'
-import type { Neighbour, Exclusive } from './exclusive.ts'
+import { ageMs } from './age.ts'
+import type { ExclusiveLock, Neighbour } from './exclusive.ts'
+import type { Outcomes } from './outcomes.ts'
 
 export interface ServeOptions {
-  name: string
   consumer: Consumer
   pipeline: Pipeline
+  outcomes: Outcomes
   rate: Rate
   clock: Clock
-  turns: Exclusive
+  lock: ExclusiveLock
   maxDeliveries: number
   log: Logger
 }
@@ -33,7 +25,7 @@ const sampleSize = 100
  * The loop that takes jobs of one model: what this worker was given before and may not know of, what others let lie, then what is new.
  * It never ends but by `drain`; whatever Redis answers, it makes itself sure again of what it holds and goes on.
  */
-export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliveries, log }: ServeOptions) {
+export function serve({ consumer, pipeline, outcomes, rate, clock, lock, maxDeliveries, log }: ServeOptions) {
   const sizes: number[] = []
   let draining = false
   let unsure = true
@@ -42,13 +34,13 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
   let reading = Promise.resolve()
   const self: Neighbour = { untilIdle: () => reading.catch(() => {}).then(pipeline.untilIdle) }
 
-  turns.join(self)
+  lock.join(self)
   const ended = loop()
   const stopRenewing = every(limits.leaseMs / 5, renewLeases)
 
   return {
     /** An entry may have been delivered into a connection that died: look at what is pending under our name. */
-    recover(): void {
+    markUnsure(): void {
       unsure = true
     },
 
@@ -72,7 +64,7 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
         await takeNew()
         failing = false
       } catch (error) {
-        await regain(error)
+        await afterFailure(error)
       }
     }
   }
@@ -80,7 +72,7 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
   async function takeNew(): Promise<void> {
     if (pipeline.room() < 1) rate.waited()
     await pipeline.untilRoom()
-    await turns.shared(() => (reading = read()))
+    await lock.runShared(() => (reading = read()))
   }
 
   async function read(): Promise<void> {
@@ -121,7 +113,7 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
     for (const entry of pending.filter(({ entry }) => !pipeline.holds(entry))) {
       if (draining) return
       await pipeline.untilIdle()
-      await turns.alone(self, () => redeliver(entry, idleMs))
+      await lock.runExclusive(self, () => redeliver(entry, idleMs))
     }
   }
 
@@ -138,37 +130,12 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
       },
       'Took over a job'
     )
-    if (delivery.deliveries > maxDeliveries) await bury(delivery)
+    if (delivery.deliveries > maxDeliveries) await outcomes.bury(delivery)
     else pipeline.take(delivery)
     await pipeline.untilIdle()
   }
 
-  async function bury(delivery: Delivery): Promise<void> {
-    const { job } = delivery
-    const deliveries = delivery.deliveries - 1
-    const outcome: Outcome = {
-      v: protocolVersion,
-      id: job.id,
-      status: 'error',
-      code: 'POISONED_IMAGE',
-      message: `The image was given to ${deliveries} workers and none of them survived it`,
-      worker: name,
-      deliveries
-    }
-    await consumer.finish(delivery, outcome, {
-      id: job.id,
-      code: outcome.code,
-      error: outcome.message,
-      deliveries,
-      format: job.format,
-      bytes: job.image.length,
-      sha256: createHash('sha256').update(job.image).digest('hex'),
-      worker: name
-    })
-    log.error({ event: 'dead-letter', requestId: job.id, deliveries }, 'Gave up on a job')
-  }
-
-  async function regain(error: unknown): Promise<void> {
+  async function afterFailure(error: unknown): Promise<void> {
     unsure = true
     if (isStreamGone(error)) {
       log.warn({ event: 'stream-gone', reason: String(error) }, 'The stream was wiped; making it again')
@@ -190,7 +157,7 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
       {
         event: 'unreadable-job',
         entry,
-        ageMs: Math.round(clock.now() - Number(entry.split('-')[0])),
+        ageMs: Math.round(ageMs(clock, entry)),
         reason: String(error)
       },
       'Ignored a job that no worker of this version can read'

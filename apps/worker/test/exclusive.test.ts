@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createExclusive } from '../src/exclusive.ts'
+import { createExclusiveLock } from '../src/exclusive.ts'
 
 /** Somebody who has a job in hand until `finish`. */
 function busyNeighbour() {
@@ -17,33 +17,33 @@ const idle = { untilIdle: async () => {} }
 const settle = () => new Promise(resolve => setImmediate(resolve))
 
 test('who is alone waits for what the others have in hand', async () => {
-  const turns = createExclusive()
+  const lock = createExclusiveLock()
   const other = busyNeighbour()
-  for (const neighbour of [idle, other]) turns.join(neighbour)
+  for (const neighbour of [idle, other]) lock.join(neighbour)
   let ran = false
-  const turn = turns.alone(idle, async () => {
+  const running = lock.runExclusive(idle, async () => {
     ran = true
   })
   await settle()
   assert.equal(ran, false)
   other.finish()
-  await turn
+  await running
   assert.equal(ran, true)
 })
 
 test('nobody begins anything while one is alone, and everybody goes on afterwards', async () => {
-  const turns = createExclusive()
+  const lock = createExclusiveLock()
   const begun: string[] = []
   const { untilIdle: ended, finish: end } = busyNeighbour()
-  const alone = turns.alone(idle, async () => {
+  const alone = lock.runExclusive(idle, async () => {
     begun.push('alone')
     await ended()
   })
   const shared = [
-    turns.shared(async () => {
+    lock.runShared(async () => {
       begun.push('a')
     }),
-    turns.shared(async () => {
+    lock.runShared(async () => {
       begun.push('b')
     })
   ]
@@ -55,7 +55,7 @@ test('nobody begins anything while one is alone, and everybody goes on afterward
 })
 
 test('of several that want to be alone, one is at a time', async () => {
-  const turns = createExclusive()
+  const lock = createExclusiveLock()
   let inside = 0
   const task = async () => {
     inside++
@@ -63,25 +63,25 @@ test('of several that want to be alone, one is at a time', async () => {
     await settle()
     inside--
   }
-  await Promise.all(Array.from({ length: 5 }, () => turns.alone(idle, task)))
+  await Promise.all(Array.from({ length: 5 }, () => lock.runExclusive(idle, task)))
 })
 
 test('what was begun before is seen by who wants to be alone right after', async () => {
-  const turns = createExclusive()
+  const lock = createExclusiveLock()
   const { untilIdle: ended, finish: end } = busyNeighbour()
   const order: string[] = []
-  const first = turns.alone(idle, settle)
+  const first = lock.runExclusive(idle, settle)
   let reading: Promise<void> = Promise.resolve()
-  turns.join({ untilIdle: () => reading })
-  // Both wait for the first turn to end, and go on in the same turn of the event loop.
-  const shared = turns.shared(
+  lock.join({ untilIdle: () => reading })
+  // Both wait for the first to end, and go on in the same turn of the event loop.
+  const shared = lock.runShared(
     () =>
       (reading = (async () => {
         await ended()
         order.push('shared')
       })())
   )
-  const second = turns.alone(idle, async () => {
+  const second = lock.runExclusive(idle, async () => {
     order.push('alone')
   })
   await first
@@ -91,13 +91,13 @@ test('what was begun before is seen by who wants to be alone right after', async
   assert.deepEqual(order, ['shared', 'alone'])
 })
 
-test('an error ends a turn like anything else, and reaches who asked for it', async () => {
-  const turns = createExclusive()
+test('an error ends an exclusive task like anything else, and reaches who asked for it', async () => {
+  const lock = createExclusiveLock()
   await assert.rejects(
-    turns.alone(idle, async () => {
+    lock.runExclusive(idle, async () => {
       throw new Error('Redis is away')
     }),
     /Redis is away/
   )
-  assert.equal(await turns.shared(async () => 1), 1)
+  assert.equal(await lock.runShared(async () => 1), 1)
 })

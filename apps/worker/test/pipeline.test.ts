@@ -6,6 +6,7 @@ import { openLab, readOne } from '../../../packages/protocol/test/lab.ts'
 import { startRedis } from '../../../scripts/redis.js'
 import { until } from '../../../test/support/until.ts'
 import { startInference, type Inference } from '../dist/engines/inference.js'
+import { createOutcomes } from '../src/outcomes.ts'
 import { createPipeline } from '../src/pipeline.ts'
 import { createLibvipsDecoder } from '../src/pixels/libvips.ts'
 import { createRate } from '../src/batching/rate.ts'
@@ -86,8 +87,8 @@ async function open(t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Optio
       return await engine.infer(input, size)
     }
   }
+  const log = createLogger({ name: 'test', level: 'silent', pretty: false })
   const pipeline = createPipeline({
-    name: 'w',
     model,
     decoder: {
       ...libvips,
@@ -101,9 +102,16 @@ async function open(t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Optio
     warm,
     maxDelayMs,
     rate: createRate(warm),
-    consumer,
+    outcomes: createOutcomes({
+      worker: 'w',
+      model: model.manifest,
+      engine: engine.name,
+      consumer,
+      clock,
+      log
+    }),
     clock,
-    log: createLogger({ name: 'test', level: 'silent', pretty: false }),
+    log,
     onWedged: what => {
       throw new Error(what)
     }

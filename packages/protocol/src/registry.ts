@@ -1,7 +1,8 @@
-import { within, type Connection } from './client.ts'
+import { run, within, type Connection } from './client.ts'
 import type { Clock } from './clock.ts'
 import { limits } from './limits.ts'
 import type { ModelKeys } from './names.ts'
+import { claimNameScript } from './scripts.ts'
 
 export type WorkerState = 'warming' | 'ready' | 'draining'
 
@@ -9,6 +10,8 @@ export type WorkerState = 'warming' | 'ready' | 'draining'
 export interface WorkerReport {
   name: string
   pid: number
+  /** Where `pid` means something: process ids of another machine or container say nothing here. Earlier versions don't say. */
+  pidSpace?: string
   state: WorkerState
   model: { name: string; version: string; classes: number; width: number; height: number }
   engine: string
@@ -28,9 +31,24 @@ export interface SeenWorker extends WorkerReport {
   silentMs: number
 }
 
+/** Who has a name, and when it was last heard of, as Redis puts it. */
+export interface NameHolder extends Partial<Pick<WorkerReport, 'pid' | 'pidSpace'>> {
+  seen: string
+}
+
 /** A worker's side of the registry. */
 export function createRegistration(commands: Connection, keys: ModelKeys, clock: Clock) {
   return {
+    /** Takes the name in the report, from a holder that is `gone` too. Resolves to its holder where it is another's, which may be a former life. */
+    async claim(report: WorkerReport, gone?: NameHolder): Promise<NameHolder | undefined> {
+      const [seen, holder] = (await run(commands, claimNameScript, {
+        keys: [keys.workers, keys.seen],
+        args: [report.name, JSON.stringify(report), String(clock.now()), gone?.seen ?? '']
+      })) as [] | [string, string]
+      if (seen === undefined) return undefined
+      return { ...(holder === '' ? {} : (JSON.parse(holder ?? '{}') as WorkerReport)), seen }
+    },
+
     async report(report: WorkerReport): Promise<void> {
       await within(
         limits.commandTimeoutMs,

@@ -56,6 +56,22 @@ return 1
 )
 
 /**
+ * Takes a worker's name in one step, so that of two workers that want it one gets it.
+ * KEYS workers seen; ARGV name, report, now in ms, and when the holder that is gone was last seen, or '' where there was none.
+ * Returns {} taken | {when its holder was last seen, its report}: it is another's.
+ */
+export const claimNameScript = script(
+  'claim-name',
+  `#!lua flags=allow-oom
+local seen = redis.call('ZSCORE', KEYS[2], ARGV[1])
+if seen and seen ~= ARGV[4] then return {seen, redis.call('HGET', KEYS[1], ARGV[1]) or ''} end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+return {}
+`
+)
+
+/**
  * Says for each id where its job is. KEYS jobs, then result and job of each id; ARGV group.
  * Returns for each id the outcome | '' still queued or with a worker | 0 lost: delivered, not pending and without outcome,
  * or wiped. What was lost is cleaned up in the same step, so that it can be enqueued again at once.

@@ -26,3 +26,5 @@ export function createCondition() {
     }
   }
 }
+
+export type Condition = ReturnType<typeof createCondition>

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { test, type TestContext } from 'node:test'
+import { freePort, startRedis } from '../scripts/redis.js'
+import { startBalancer } from './support/balancer.ts'
+import { readReply } from './support/client.ts'
+import { startProcess, type Process } from './support/process.ts'
+import { fixture, startSystem } from './support/system.ts'
+import { until } from './support/until.ts'
+
+/** Far longer than any of this takes, and far shorter than the deadlines that it must not wait for. */
+const soonMs = 12_000
+
+async function endsSoon(app: Process, signal: NodeJS.Signals): Promise<void> {
+  app.signal(signal)
+  await until(`it ends after ${signal}`, () => !app.isRunning(), soonMs)
+  assert.equal(await app.exited(), 0)
+}
+
+function startWorker(t: TestContext, env: Record<string, string>): Process {
+  const worker = startProcess({ args: ['apps/worker/dist/main.js'], env })
+  t.after(() => worker.stop('SIGKILL'))
+  return worker
+}
+
+for (const [what, sent] of [
+  ['half an upload', 'POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nhalf'],
+  ['half a header', 'POST /predict HTTP/1.1\r\nHost:']
+] as const) {
+  test(`B12: ${what} does not hold up the end of a gateway`, async t => {
+    const system = await startSystem(t)
+    const socket = connect(system.port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    const reply = readReply(socket).catch(() => undefined)
+    await once(socket, 'connect')
+    socket.write(sent)
+    await system.predict(fixture('ship.jpg'))
+    await endsSoon(system.gateway, 'SIGTERM')
+    if (what === 'half an upload') assert.match((await reply)?.text ?? '', /"code":"SHUTTING_DOWN"/)
+  })
+}
+
+test('B12: what was received whole is answered before a gateway ends', async t => {
+  const system = await startSystem(t)
+  const worker = system.workers[0] as Process
+  worker.signal('SIGSTOP')
+  const answer = system.predict(fixture('ship.jpg'))
+  await until('it is open', async () =>
+    /^streamsight_open_requests 1$/m.test(await (await fetch(`${system.url}/metrics`)).text())
+  )
+  system.gateway.signal('SIGTERM')
+  await system.gateway.untilLog('it was told to end', ({ event }) => event === 'drain')
+  worker.signal('SIGCONT')
+  const { status, body } = await answer
+  assert.equal(status, 200)
+  assert.equal(body.predictions?.[0]?.label, 'ship')
+  assert.equal(await system.gateway.exited(), 0)
+})
+
+test('B12: a worker that never reached Redis ends at once', async t => {
+  const worker = startWorker(t, { REDIS_URL: `redis://127.0.0.1:${await freePort()}` })
+  await worker.untilLog('it looks for Redis', ({ event }) => event === 'redis-away')
+  await endsSoon(worker, 'SIGTERM')
+})
+
+test('B12: a worker that is still starting ends at once, and leaves no trace of itself', async t => {
+  const redis = await startRedis()
+  t.after(() => redis.stop())
+  const worker = startWorker(t, { REDIS_URL: redis.url })
+  await worker.untilLog('it has an engine', ({ event }) => event === 'engine')
+  await endsSoon(worker, 'SIGTERM')
+  assert.deepEqual(worker.noise, [])
+})
+
+test('B11: two gateways behind a probing balancer are rolled under load without an error', async t => {
+  const delayMs = 1_500
+  const gatewayEnv = { SHUTDOWN_DELAY_MS: String(delayMs) }
+  const first = await startSystem(t, { gatewayEnv })
+  const second = await startSystem(t, { gatewayEnv, redis: first.redis, prefix: first.prefix, workers: 0 })
+  const balancer = await startBalancer(t, { ports: [first.port, second.port], probeMs: 250 })
+  await balancer.untilGreen()
+
+  let isRolling = true
+  const statuses = new Map<string, number>()
+  const clients = Array.from({ length: 4 }, async () => {
+    while (isRolling) {
+      const status = await balancer
+        .predict(fixture('ship.jpg'))
+        .catch((error: NodeJS.ErrnoException) => error.code ?? error.message)
+      statuses.set(String(status), (statuses.get(String(status)) ?? 0) + 1)
+    }
+  })
+  for (const system of [first, second, first, second]) {
+    system.gateway.signal('SIGTERM')
+    await system.restartGateway()
+    await balancer.untilGreen()
+  }
+  isRolling = false
+  await Promise.all(clients)
+  assert.deepEqual([...statuses.keys()], ['200'], JSON.stringify([...statuses]))
+})
