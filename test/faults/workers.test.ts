@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createConnection, keysOf } from '@streamsight/protocol'
+import { keysOf } from '@streamsight/protocol'
 import { temporaryFolder } from '../support/folder.ts'
-import { silentLog } from '../support/log.ts'
+import { openRedis } from '../support/redis.ts'
 import { twoModels } from '../support/models.ts'
 import { fixture, fixtures, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
@@ -162,13 +162,13 @@ fault('21. a rolling restart of all workers under load: no error', async t => {
 })
 
 async function untilPending(system: System, count: number): Promise<void> {
-  const redis = createConnection({ url: system.redis.url, name: 'test', log: silentLog })
-  await redis.connect()
+  const ends: Array<() => void> = []
+  const redis = await openRedis({ after: end => void ends.push(end as () => void) }, system.redis.url)
   await until(
     `${count} jobs are with a worker`,
     async () => (await redis.xPending(keysOf(system.prefix, 'everyday').jobs, 'workers')).pending >= count
   )
-  redis.destroy()
+  for (const end of ends) end()
 }
 
 async function assertOneDeadLetter(system: System, requestId: string): Promise<void> {

@@ -99,7 +99,7 @@ export async function warmModelServer({
     })
     const serving = serve({ name, consumer, pipeline, rate, clock, turns, maxDeliveries: config.MAX_DELIVERIES, log })
     let state: WorkerState = 'ready'
-    blocking.on('ready', serving.recover)
+    blocking.onBack(serving.markUnsure)
     const stopTasks = [every(limits.heartbeatMs, report), every(60_000, tidy)]
     await report()
     log.info(

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Model } from '@streamsight/models'
 import {
+  entryTimeMs,
+  isIntact,
   limits,
   protocolVersion,
   queuedMs,
@@ -112,6 +114,7 @@ export function createPipeline(options: PipelineOptions) {
 
   async function prepare(delivery: Delivery): Promise<void> {
     if (isExpired(delivery)) return await drop(delivery)
+    if (!isIntact(delivery.job)) return await refuseDamaged(delivery)
     try {
       const { rgb, decodeMs } = await decode(delivery)
       forming.add({ delivery, rgb, decodeMs, decodedAtMs: performance.now() })
@@ -121,7 +124,7 @@ export function createPipeline(options: PipelineOptions) {
       ahead--
       state.changed()
       if (!(error instanceof DecodeError))
-        log.error({ event: 'decode-failed', requestId: delivery.job.id, err: error }, 'Decoder failed')
+        log.error({ event: 'decode-failed', jobId: delivery.job.id, err: error }, 'Decoder failed')
       await fail(
         delivery,
         error instanceof DecodeError ? error : { code: 'INFERENCE_FAILED', message: 'The image could not be processed' }
@@ -139,6 +142,17 @@ export function createPipeline(options: PipelineOptions) {
       decodeMs = decoding.end(entry)
     })
     return { rgb, decodeMs }
+  }
+
+  /** Other bytes than the gateway was sent: any answer would be another picture's. */
+  async function refuseDamaged(delivery: Delivery): Promise<void> {
+    ahead--
+    state.changed()
+    log.error({ event: 'image-damaged', jobId: delivery.job.id }, 'The bytes are not those that the gateway was sent')
+    await fail(delivery, {
+      code: 'INFERENCE_FAILED',
+      message: 'The image was damaged on its way to the worker; send it again'
+    })
   }
 
   /** Nobody waits for it any more. */
@@ -231,7 +245,7 @@ export function createPipeline(options: PipelineOptions) {
   async function settle(job: Decoded, batch: Batch, scores: Float32Array): Promise<void> {
     const fault = faultOf(scores, manifest.output.activation)
     if (fault === undefined) return await succeed(job, batch, scores)
-    log.error({ event: 'scores-faulty', requestId: job.delivery.job.id }, `The model ${fault}`)
+    log.error({ event: 'scores-faulty', jobId: job.delivery.job.id }, `The model ${fault}`)
     await fail(job.delivery, modelFailed)
   }
 
@@ -282,7 +296,7 @@ export function createPipeline(options: PipelineOptions) {
       } catch (error) {
         if (ageMs(delivery) > delivery.job.ttlMs + limits.jobGraceMs) {
           log.warn(
-            { event: 'outcome-dropped', requestId: delivery.job.id, err: error },
+            { event: 'outcome-dropped', jobId: delivery.job.id, err: error },
             'Redis did not take the outcome before its deadline'
           )
           break
@@ -308,7 +322,7 @@ export function createPipeline(options: PipelineOptions) {
     log.info(
       {
         event: 'job',
-        requestId: job.id,
+        jobId: job.id,
         ...fields,
         model: manifest.name,
         deliveries,
@@ -320,7 +334,7 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   function ageMs({ entry }: Delivery): number {
-    return clock.now() - Number(entry.split('-')[0])
+    return clock.now() - entryTimeMs(entry)
   }
 
   function isExpired(delivery: Delivery): boolean {

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  entryTimeMs,
   isStreamGone,
   limits,
   protocolVersion,
@@ -48,7 +48,7 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
 
   return {
     /** An entry may have been delivered into a connection that died: look at what is pending under our name. */
-    recover(): void {
+    markUnsure(): void {
       unsure = true
     },
 
@@ -72,7 +72,7 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
         await takeNew()
         failing = false
       } catch (error) {
-        await regain(error)
+        await afterFailure(error)
       }
     }
   }
@@ -131,7 +131,7 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
     log.warn(
       {
         event: 'redelivery',
-        requestId: delivery.job.id,
+        jobId: delivery.job.id,
         deliveries: delivery.deliveries,
         from: pending.consumer,
         idleMs: pending.idleMs
@@ -162,20 +162,20 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
       deliveries,
       format: job.format,
       bytes: job.image.length,
-      sha256: createHash('sha256').update(job.image).digest('hex'),
+      sha256: job.fingerprint,
       worker: name
     })
-    log.error({ event: 'dead-letter', requestId: job.id, deliveries }, 'Gave up on a job')
+    log.error({ event: 'dead-letter', jobId: job.id, deliveries }, 'Gave up on a job')
   }
 
-  async function regain(error: unknown): Promise<void> {
+  async function afterFailure(error: unknown): Promise<void> {
     unsure = true
     if (isStreamGone(error)) {
       log.warn({ event: 'stream-gone', reason: String(error) }, 'The stream was wiped; making it again')
       return
     }
     // One line for an outage. The client reconnects by itself.
-    if (!failing) log.warn({ event: 'read-failed', reason: String(error) }, 'Could not read jobs, trying again')
+    if (!failing) log.warn({ event: 'read-failed', err: error }, 'Could not read jobs, trying again')
     failing = true
     await sleep(100 + Math.random() * 100)
   }
@@ -190,7 +190,7 @@ export function serve({ name, consumer, pipeline, rate, clock, turns, maxDeliver
       {
         event: 'unreadable-job',
         entry,
-        ageMs: Math.round(clock.now() - Number(entry.split('-')[0])),
+        ageMs: Math.round(clock.now() - entryTimeMs(entry)),
         reason: String(error)
       },
       'Ignored a job that no worker of this version can read'

@@ -26,9 +26,10 @@ export async function startWorker({ config, log, pid, wrap = {} }: WorkerOptions
   }
   const models = await inTurn(listOf(config.MODELS), model => loadModel(model, { config, log, onWedged, wrap }))
 
-  const connect = (purpose: string) => createConnection({ url: config.REDIS_URL, name: `${name}:${purpose}`, log })
+  const connect = (purpose: string, bringsImages = false) =>
+    createConnection({ url: config.REDIS_URL, name: `${name}:${purpose}`, log, bringsImages })
   const commands = connect('commands')
-  const parts = models.map(loaded => ({ loaded, blocking: connect(`blocking:${loaded.model.manifest.name}`) }))
+  const parts = models.map(loaded => ({ loaded, blocking: connect(`blocking:${loaded.model.manifest.name}`, true) }))
   const connections = [commands, ...parts.map(({ blocking }) => blocking)]
   await Promise.all(connections.map(connection => connection.connect()))
   const clock = createClock(commands)

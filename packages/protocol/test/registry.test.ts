@@ -35,9 +35,8 @@ function reportOf(name: string): WorkerReport {
   }
 }
 
-async function redisNowMs(commands: Connection): Promise<number> {
-  const [seconds, micros] = await commands.sendCommand<[string, string]>(['TIME'])
-  return Number(seconds) * 1_000 + Number(micros) / 1_000
+function redisNowMs(commands: Connection): Promise<number> {
+  return commands.timeMs()
 }
 
 /** A clock that is `agoMs` behind Redis. */
@@ -116,7 +115,7 @@ test('a worker that is removed is not read any more, and nothing is left of it',
     ['b']
   )
   await createRegistration(lab.commands, lab.keys, clock).remove('b')
-  assert.equal(await lab.commands.exists([lab.keys.workers, lab.keys.seen]), 0)
+  assert.equal(await lab.redis.exists([lab.keys.workers, lab.keys.seen]), 0)
 })
 
 test('only a worker that was silent for long is forgotten', async t => {
@@ -128,7 +127,7 @@ test('only a worker that was silent for long is forgotten', async t => {
     (await readWorkers(lab.commands, lab.keys)).map(({ name }) => name),
     ['silent']
   )
-  assert.deepEqual(await lab.commands.hKeys(lab.keys.workers), ['silent'])
+  assert.deepEqual(await lab.redis.hKeys(lab.keys.workers), ['silent'])
 })
 
 test('a model without workers has none', async t => {
