@@ -307,11 +307,11 @@ test('what happens behind the gateway', async t => {
     await worker.finish(await worker.take())
     const [one, two] = [await first, await post(system, ship, { headers })]
     assertShip(one, 1)
-    const [{ requestId: first, ...answer }, { requestId: second, ...again }] = [one, two].map(
+    const [{ requestId: firstId, ...answer }, { requestId: secondId, ...again }] = [one, two].map(
       ({ text }) => JSON.parse(text) as Record<string, unknown>
     ) as [Record<string, unknown>, Record<string, unknown>]
     assert.deepEqual(again, answer)
-    assert.notEqual(first, second, 'a request is not a job')
+    assert.notEqual(firstId, secondId, 'a request is not a job')
   })
 
   await t.test('B8: the same Idempotency-Key with another picture or another topK is refused', async () => {

@@ -28,7 +28,7 @@ test('a picture is answered in the documented shape, with its id in both logs', 
   )
   const job = await system.workers[0]?.untilLog(
     'the worker logged the job',
-    line => line.event === 'job' && line.requestId === body.requestId
+    line => line.event === 'job' && line['jobId'] === request['jobId']
   )
   for (const line of [request, job]) {
     for (const field of ['queueMs', 'decodeMs', 'inferMs', 'batchSize', 'model', 'engine', 'deliveries'])

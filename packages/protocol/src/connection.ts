@@ -3,6 +3,7 @@ import { createCommands, type Commands } from './commands.ts'
 import { openLink, reasonOf, type Link, type NodeRedis, type Sending } from './link.ts'
 import { limits } from './limits.ts'
 import type { Log } from './log.ts'
+import type { Script } from './scripts.ts'
 import { AwayError, isPassing } from './reply-errors.ts'
 import { createSubscriptions, type MessageListener } from './subscriptions.ts'
 import { createThroughput } from './throughput.ts'
@@ -15,6 +16,8 @@ export interface ConnectOptions {
   log: Log
   /** For a connection that waits for images: its commands are sent one at a time, and it takes whatever time their bytes need. */
   bringsImages?: boolean
+  /** Scripts that Redis must know before the first call: one that carries an image would have to be sent twice. */
+  preload?: readonly Script[]
 }
 
 /**
@@ -100,21 +103,25 @@ export function createConnection(options: ConnectOptions): Connection {
   async function open(): Promise<void> {
     const opened = await openLink({ ...options, uploads }, lost)
     if (destroyed) return opened.close(new AwayError('the connection was closed'))
-    await restore(opened)
+    for (const { text } of options.preload ?? [])
+      await tolerate('load scripts', () => opened.send('SCRIPT LOAD', client => client.scriptLoad(text)))
+    const restored = await tolerate('subscribe', () => subscriptions.restore(opened))
     link = opened
     if (reported) log.info({ event: 'redis-back', connection: name }, 'Redis is back')
     reported = false
     for (const listener of listeners) listener()
+    if (!restored) void restoreLater(opened)
   }
 
-  /** That SUBSCRIBE is refused for a while, during a slow script say, is no reason to do without the rest. */
-  async function restore(opened: Link): Promise<void> {
+  /** That Redis refuses a part, SUBSCRIBE during a slow script say, is no reason to do without the rest. True if it went through. */
+  async function tolerate(what: string, step: () => Promise<unknown>): Promise<boolean> {
     try {
-      await subscriptions.restore(opened)
+      await step()
+      return true
     } catch (error) {
       if (error instanceof AwayError) throw error
-      log.warn({ event: 'subscribe-refused', connection: name, err: error }, 'Redis refused SUBSCRIBE')
-      if (isPassing(error)) void restoreLater(opened)
+      log.warn({ event: 'redis-refused', connection: name, err: error }, `Redis refused to ${what}`)
+      return false
     }
   }
 
@@ -125,7 +132,8 @@ export function createConnection(options: ConnectOptions): Connection {
         for (const listener of listeners) listener()
         return
       } catch (error) {
-        if (!isPassing(error)) return log.error({ event: 'subscribe-refused', err: error }, 'Redis refused SUBSCRIBE')
+        if (!isPassing(error))
+          return log.error({ event: 'redis-refused', connection: name, err: error }, 'Redis refused to subscribe')
       }
     }
   }

@@ -22,7 +22,8 @@ import {
   type Job,
   type Log,
   type Producer,
-  type Success
+  type Success,
+  type WorkerReport
 } from '@streamsight/protocol'
 import { openRedis } from '../../../test/support/redis.ts'
 
@@ -160,6 +161,21 @@ export function letterOf(id: string): DeadLetter {
     bytes: 22,
     sha256: 'ab12',
     worker: 'a'
+  }
+}
+
+export function reportOf(name: string): WorkerReport {
+  return {
+    name,
+    pid: 4711,
+    state: 'ready',
+    model: { name: 'everyday', version: '1', classes: 1_000, width: 224, height: 224 },
+    engine: 'cpu',
+    latency: { aMs: 3, bMs: 1.5 },
+    maxBatch: 16,
+    ratePerSecond: 400,
+    held: 2,
+    finished: 12
   }
 }
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { isOutOfMemory, isReply } from '@streamsight/protocol'
+import { createClock, createRegistration, isOutOfMemory, isReply, readWorkers } from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
-import { answered, failure, letterOf, openLab, readOne, success, type Lab } from './lab.ts'
+import { answered, failure, letterOf, openLab, readOne, reportOf, success, type Lab } from './lab.ts'
 
 let redis: Awaited<ReturnType<typeof startRedis>>
 
@@ -84,4 +84,17 @@ test('an error that says nothing of memory is none of it', () => {
   )
   assert.equal(isOutOfMemory(new Error('NOSCRIPT No matching script')), false)
   assert.equal(isOutOfMemory('OOM '), false)
+})
+
+test('B5: a worker says that it lives, and a new one joins', async t => {
+  const lab = await openLab(t, redis.url)
+  await whileFull(lab, async () => {
+    await createRegistration(lab.commands, lab.keys, createClock(lab.commands)).report(reportOf('new'))
+    // Creates stream and group.
+    await lab.worker('new')
+  })
+  assert.deepEqual(
+    (await readWorkers(lab.commands, lab.keys)).map(({ name }) => name),
+    ['new']
+  )
 })

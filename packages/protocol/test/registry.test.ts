@@ -6,11 +6,10 @@ import {
   limits,
   readWorkers,
   type Clock,
-  type Connection,
-  type WorkerReport
+  type Connection
 } from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
-import { openLab, type Lab } from './lab.ts'
+import { openLab, reportOf, type Lab } from './lab.ts'
 
 const minuteMs = 60_000
 let redis: Awaited<ReturnType<typeof startRedis>>
@@ -19,21 +18,6 @@ before(async () => {
   redis = await startRedis()
 })
 after(() => redis.stop())
-
-function reportOf(name: string): WorkerReport {
-  return {
-    name,
-    pid: 4711,
-    state: 'ready',
-    model: { name: 'everyday', version: '1', classes: 1_000, width: 224, height: 224 },
-    engine: 'cpu',
-    latency: { aMs: 3, bMs: 1.5 },
-    maxBatch: 16,
-    ratePerSecond: 400,
-    held: 2,
-    finished: 12
-  }
-}
 
 function redisNowMs(commands: Connection): Promise<number> {
   return commands.timeMs()

@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test'
 import { createDeadLetters, encodeOutcome, group, limits } from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
 import { until } from '../../../test/support/until.ts'
-import { answered, ask, failure, letterOf, listen, openLab, success } from './lab.ts'
+import { answered, ask, failure, letterOf, listen, openLab, readOne, success } from './lab.ts'
 
 let redis: Awaited<ReturnType<typeof startRedis>>
 
@@ -226,4 +226,58 @@ test('every script is loaded again after SCRIPT FLUSH', async t => {
   await lab.producer.cancel(id)
   await flush()
   assert.equal(await worker.leave(), true)
+})
+
+test('B8: another picture or another topK under the same id is refused, queued or finished', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const job = await lab.enqueue()
+  const others = [lab.job({ id: job.id, image: Buffer.from('another') }), lab.job({ id: job.id, options: { topK: 1 } })]
+  for (const other of others) assert.deepEqual(await lab.producer.enqueue(other, 10), { state: 'mismatch' })
+  await worker.finish(await readOne(worker), success(job.id))
+  for (const other of others) {
+    assert.deepEqual(await lab.producer.enqueue(other, 10), { state: 'mismatch' })
+    assert.deepEqual(await lab.producer.check([other]), [{ id: job.id, state: 'mismatch' }])
+  }
+})
+
+for (const code of ['DEADLINE_EXCEEDED', 'INFERENCE_FAILED'] as const) {
+  test(`B7: ${code} answers who waits, and makes room for who comes later`, async t => {
+    const lab = await openLab(t, redis.url)
+    const worker = await lab.worker('a')
+    const { id, ...job } = await lab.enqueue()
+    await worker.finish(await readOne(worker), failure(id, code))
+    assert.equal((await lab.producer.check([{ id, ...job }]))[0]?.state, 'finished')
+    assert.deepEqual(await lab.producer.enqueue({ id, ...job }, 10), { state: 'queued' })
+    assert.equal(await worker.finish(await readOne(worker), success(id)), true)
+    assert.deepEqual(await lab.producer.check([{ id, ...job }]), [{ id, state: 'finished', outcome: answered(id) }])
+  })
+}
+
+test('B7: the marker of a job lives as long as the latest of those who wait for it', async t => {
+  const lab = await openLab(t, redis.url)
+  const job = await lab.enqueue({ ttlMs: 1_000 })
+  await lab.producer.enqueue({ ...job, ttlMs: 60_000 }, 10)
+  await lab.producer.enqueue({ ...job, ttlMs: 1_000 }, 10)
+  assert.ok((await lab.redis.pTTL(lab.keys.job(job.id))) > 60_000)
+})
+
+test('B9: a job is cancelled when the last gateway that waits for it leaves', async t => {
+  const lab = await openLab(t, redis.url)
+  await lab.worker('a')
+  const other = lab.producerOf('gateway-2')
+  const job = await lab.enqueue()
+  assert.deepEqual(await other.enqueue(job, 10), { state: 'waiting' })
+  await lab.producer.cancel(job.id)
+  assert.equal(await lab.producer.depth(), 1)
+  await other.cancel(job.id)
+  await lab.assertEmpty()
+})
+
+test('B9: who only looks after a job waits for it too', async t => {
+  const lab = await openLab(t, redis.url)
+  const job = await lab.enqueue()
+  await lab.producerOf('gateway-2').check([job])
+  await lab.producer.cancel(job.id)
+  assert.equal(await lab.producer.depth(), 1)
 })

@@ -6,6 +6,7 @@ import {
   createProducer,
   createReplyChannels,
   createUploads,
+  enqueueScript,
   fingerprintOf,
   keysOf,
   limits,
@@ -16,6 +17,7 @@ import {
   type Job,
   type Outcome,
   type Producer,
+  type Script,
   type SeenWorker
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
@@ -55,9 +57,11 @@ const outOfMemoryMs = 5_000
  * *cancel* and the registry, `uploads` for *enqueue* alone, `subscriber` for the answers.
  */
 export function createBroker({ url, prefix, models, log }: BrokerOptions) {
-  const [commands, images, subscriber] = ['commands', 'uploads', 'subscriber'].map(purpose =>
-    createConnection({ url, name: `gateway:${purpose}`, log })
-  ) as [Connection, Connection, Connection]
+  const connect = (purpose: string, preload: Script[] = []): Connection =>
+    createConnection({ url, name: `gateway:${purpose}`, log, preload })
+  const commands = connect('commands')
+  const images = connect('uploads', [enqueueScript])
+  const subscriber = connect('subscriber')
   const connections = [commands, images, subscriber]
   const gateway = randomUUID()
   const uploads = createUploads(images)
