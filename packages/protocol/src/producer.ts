@@ -37,6 +37,9 @@ export interface ProducerOptions {
 /** Everything a gateway says to Redis about the jobs of one model. */
 export function createProducer({ commands, uploads, keys, gateway }: ProducerOptions) {
   return {
+    /** Makes stream and group where they are missing, so that no image has to be sent twice for want of them. */
+    prepare: (): Promise<void> => createGroup(commands, keys),
+
     /**
      * Puts a job on the stream unless `maxDepth` jobs are there already. Atomic, and safe to repeat with the same id: after
      * an error the outcome is unknown, and the repetition finds out.

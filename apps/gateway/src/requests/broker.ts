@@ -74,6 +74,9 @@ export function createBroker({ url, prefix, models, log }: BrokerOptions) {
   let sweeping = false
   let timer: NodeJS.Timeout | undefined
 
+  commands.onBack(() => {
+    for (const producer of producers.values()) void delivery.prepare(producer)
+  })
   // Messages may have been missed, and jobs wiped, while a connection was down.
   for (const connection of connections) connection.onBack(() => void sweep({ minWaitMs: 0 }))
 
