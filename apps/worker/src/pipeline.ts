@@ -3,6 +3,7 @@ import type { Model } from '@streamsight/models'
 import {
   entryTimeMs,
   isIntact,
+  isPassing,
   limits,
   protocolVersion,
   queuedMs,
@@ -294,10 +295,10 @@ export function createPipeline(options: PipelineOptions) {
         logJob(delivery, outcome, first)
         break
       } catch (error) {
-        if (ageMs(delivery) > delivery.job.ttlMs + limits.jobGraceMs) {
+        if (!isPassing(error) || ageMs(delivery) > delivery.job.ttlMs + limits.jobGraceMs) {
           log.warn(
             { event: 'outcome-dropped', jobId: delivery.job.id, err: error },
-            'Redis did not take the outcome before its deadline'
+            'Redis did not take the outcome'
           )
           break
         }
