@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createConnection, keysOf } from '@streamsight/protocol'
+import { keysOf } from '@streamsight/protocol'
 import { root } from '../scripts/bootstrap.js'
 import { freePort, startRedis } from '../scripts/redis.js'
 import { memoryEnv, nodeArgs as usualNodeArgs } from '../scripts/supervisor.js'
-import { silentLog } from '../test/support/log.ts'
+import { openRedis } from '../test/support/redis.ts'
 import { until } from '../test/support/until.ts'
 
 export interface SystemOptions {
@@ -62,8 +62,7 @@ export async function startSystem({
   process.once('exit', () => {
     for (const pid of [redis.pid, ...[...children.values()].flatMap(child => child.pid ?? [])]) kill(pid)
   })
-  const commands = createConnection({ url: redis.url, name: 'bench', log: silentLog })
-  await commands.connect()
+  const commands = await openRedis({ after: () => {} }, redis.url)
   await until('every worker is ready', everyWorkerReady, 180_000).catch(async (error: unknown) => {
     await stop()
     throw error

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { deflateSync } from 'node:zlib'
-import { createConnection, keysOf } from '@streamsight/protocol'
+import { keysOf } from '@streamsight/protocol'
 import { errorTable, type ErrorCode } from '../apps/gateway/dist/errors.js'
 import { pngChunk } from '../apps/worker/test/support/pictures.ts'
 import {
@@ -23,7 +23,7 @@ import {
   type Reply
 } from './support/client.ts'
 import { temporaryFolder } from './support/folder.ts'
-import { silentLog } from './support/log.ts'
+import { openRedis } from './support/redis.ts'
 import { startStandIn } from './support/stand-in.ts'
 import { fixture, startSystem, type System } from './support/system.ts'
 import { until } from './support/until.ts'
@@ -135,9 +135,7 @@ test('every mistake of a client gets its own answer', async t => {
   })
 
   await t.test('what breaks on our side tells nothing of it', async t => {
-    const redis = createConnection({ url: system.redis.url, name: 'test', log: silentLog })
-    await redis.connect()
-    t.after(() => redis.destroy())
+    const redis = await openRedis(t, system.redis.url)
     await redis.set(keysOf(system.prefix, 'everyday').dead, 'not a stream')
     const reply = await send(`${system.url}/admin/dead-letters`, { headers: { authorization: 'Bearer operator' } })
     assertRefused(reply, 'INTERNAL')
@@ -309,7 +307,35 @@ test('what happens behind the gateway', async t => {
     await worker.finish(await worker.take())
     const [one, two] = [await first, await post(system, ship, { headers })]
     assertShip(one, 1)
-    assert.deepEqual(JSON.parse(two.text), JSON.parse(one.text))
+    const [{ requestId: firstId, ...answer }, { requestId: secondId, ...again }] = [one, two].map(
+      ({ text }) => JSON.parse(text) as Record<string, unknown>
+    ) as [Record<string, unknown>, Record<string, unknown>]
+    assert.deepEqual(again, answer)
+    assert.notEqual(firstId, secondId, 'a request is not a job')
+  })
+
+  await t.test('B8: the same Idempotency-Key with another picture or another topK is refused', async () => {
+    const headers = { 'idempotency-key': 'order-2' }
+    const open = post(system, ship, { headers })
+    const delivery = await worker.take()
+    const others = () => [
+      post(system, fixture('cat.png'), { headers }),
+      post(system, ship, { headers, query: '?topK=3' })
+    ]
+    for (const reply of await Promise.all(others())) assertRefused(reply, 'IDEMPOTENCY_MISMATCH')
+    await worker.finish(delivery)
+    assertShip(await open, 1)
+    for (const reply of await Promise.all(others())) assertRefused(reply, 'IDEMPOTENCY_MISMATCH')
+  })
+
+  await t.test('B7: an outcome that a retry may change answers no retry', async () => {
+    const headers = { 'idempotency-key': 'order-3' }
+    const first = post(system, ship, { headers })
+    await worker.finish(await worker.take(), 'INFERENCE_FAILED')
+    assertRefused(await first, 'INFERENCE_FAILED')
+    const again = post(system, ship, { headers })
+    await worker.finish(await worker.take())
+    assertShip(await again, 1)
   })
 
   await t.test('the gateway is told to stop while a request is open', async () => {
@@ -329,8 +355,8 @@ test('what happens behind the gateway', async t => {
     await worker.report()
     await until('the gateway is ready', async () => (await send(`${system.url}/health/ready`, {})).status === 200)
     await system.redis.stop()
-    // It sits out two seconds, in which requests wait.
-    await untilUnready(system, /Redis has been away for ([3-9]|\d\d) s/)
+    // It sits out six seconds, in which requests wait.
+    await untilUnready(system, /Redis has been away for ([7-9]|\d\d) s/)
     assertRefused(await post(system, ship), 'BROKER_UNAVAILABLE')
     assert.equal((await send(`${system.url}/health/live`, {})).status, 200)
   })

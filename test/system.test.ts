@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createConnection, keysOf } from '@streamsight/protocol'
+import { keysOf } from '@streamsight/protocol'
 import { metric } from './faults/oracle.ts'
-import { silentLog } from './support/log.ts'
+import { openRedis } from './support/redis.ts'
 import { fixture, fixtures, many, startSystem } from './support/system.ts'
 import { until } from './support/until.ts'
 
@@ -28,7 +28,7 @@ test('a picture is answered in the documented shape, with its id in both logs', 
   )
   const job = await system.workers[0]?.untilLog(
     'the worker logged the job',
-    line => line.event === 'job' && line.requestId === body.requestId
+    line => line.event === 'job' && line['jobId'] === request['jobId']
   )
   for (const line of [request, job]) {
     for (const field of ['queueMs', 'decodeMs', 'inferMs', 'batchSize', 'model', 'engine', 'deliveries'])
@@ -50,9 +50,7 @@ test('three workers share 500 requests, every answer belongs to its picture, and
   const busy = system.workers.filter(worker => worker.lines.some(({ event }) => event === 'job'))
   assert.equal(busy.length, 3)
 
-  const redis = createConnection({ url: system.redis.url, name: 'test', log: silentLog })
-  await redis.connect()
-  t.after(() => redis.destroy())
+  const redis = await openRedis(t, system.redis.url)
   const keys = keysOf(system.prefix, 'everyday')
   await until(
     'no channel is left',

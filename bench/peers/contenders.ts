@@ -1,12 +1,11 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { createConnection } from '@streamsight/protocol'
 import { ensureRedis, freePort, redisArgs } from '../../scripts/redis.js'
 import { root } from '../../scripts/bootstrap.js'
 import { resnet50Sized } from '../resnet50-sized.ts'
 import { startSystem } from '../system.ts'
 import type { Programs, ProgramOptions } from './programs.ts'
-import { silentLog } from '../../test/support/log.ts'
+import { openRedis } from '../../test/support/redis.ts'
 
 /** Each name is also the one in tables and plots. */
 export type ContenderName = 'Streamsight' | 'recipe' | 'FastAPI' | 'LitServe' | 'in-process'
@@ -110,8 +109,7 @@ export async function startRecipe(ground: Ground): Promise<Recipe> {
     isReady: output => /ready to accept connections/i.test(output)
   })
   const env = { PORT: String(port), REDIS_PORT: String(redisPort), TF_CPP_MIN_LOG_LEVEL: '2' }
-  const commands = createConnection({ url: `redis://127.0.0.1:${redisPort}`, name: 'bench', log: silentLog })
-  await commands.connect()
+  const commands = await openRedis({ after: () => {} }, `redis://127.0.0.1:${redisPort}`)
   const worker = python('recipe_worker', ground, env, output => output.includes('ready'))
   const running = await Promise.all(
     [python('recipe_web', ground, env, () => answers(port)), worker].map(ground.programs.start)

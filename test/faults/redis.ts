@@ -1,15 +1,11 @@
 import type { TestContext } from 'node:test'
-import { createConnection, type Connection } from '@streamsight/protocol'
 import { startRedis } from '../../scripts/redis.js'
-import { silentLog } from '../support/log.ts'
+import { openRedis, type Redis } from '../support/redis.ts'
 import type { System } from '../support/system.ts'
 
 /** A connection of the test's own, straight to Redis. */
-export async function connected(t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>): Promise<Connection> {
-  const connection = createConnection({ url: system.redis.url, name: 'saboteur', log: silentLog })
-  await connection.connect()
-  t.after(() => connection.destroy())
-  return connection
+export async function connected(t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>): Promise<Redis> {
+  return await openRedis(t, system.redis.url)
 }
 
 /** Kills Redis and starts it again on the same port, with whatever `args` let it remember. */

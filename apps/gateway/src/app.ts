@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { finished } from 'node:stream/promises'
 import bearerAuth from '@fastify/bearer-auth'
@@ -22,7 +23,7 @@ import { ApiError, errorBody, toApiError } from './errors.ts'
 import { createFleet, type Fleets } from './requests/fleet.ts'
 import { createHealth, type Health } from './http/health.ts'
 import { createMetrics } from './metrics.ts'
-import { createPredict, maxBodyBytes, predictSchema, requestIdOf } from './http/predict.ts'
+import { createPredict, maxBodyBytes, predictSchema } from './http/predict.ts'
 import { logRequest } from './request-log.ts'
 import { servedModels } from './http/served-models.ts'
 import { maxParts } from './http/upload.ts'
@@ -32,6 +33,8 @@ declare module 'fastify' {
   interface FastifyReply {
     /** What became of the job, for the log. */
     outcome: Outcome | undefined
+    /** The image to classify that this was about, for the log: several requests may ask for one. */
+    jobId: string | undefined
     /** Why it failed, for the log. */
     failure: ApiError | undefined
   }
@@ -55,6 +58,7 @@ export async function buildApp({ config, log }: { config: Config; log: Logger })
       createFleet({
         readWorkers: () => broker.readWorkers(model),
         readDepth: () => broker.depth(model),
+        ownDepth: () => broker.queued(model),
         requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
         maxQueueDepth: config.MAX_QUEUE_DEPTH
       })
@@ -78,7 +82,7 @@ export async function buildApp({ config, log }: { config: Config; log: Logger })
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
-    genReqId: requestIdOf,
+    genReqId: () => randomUUID(),
     requestTimeout: receiveTimeoutMs,
     bodyLimit: config.MAX_IMAGE_BYTES,
     // The hook below answers in our own words while open requests finish.
@@ -95,6 +99,7 @@ export async function buildApp({ config, log }: { config: Config; log: Logger })
     }
   })
   app.decorateReply('outcome', undefined)
+  app.decorateReply('jobId', undefined)
   app.decorateReply('failure', undefined)
   app.setErrorHandler(sendError)
   app.setNotFoundHandler((request, reply) => sendError(new ApiError('NOT_FOUND'), request, reply))

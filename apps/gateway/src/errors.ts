@@ -13,6 +13,10 @@ export const errorTable = {
   IMAGE_TOO_LARGE: { status: 413, message: 'The image has too many bytes' },
   TOO_MANY_PIXELS: { status: 413, message: 'The image has too many pixels' },
   UNSUPPORTED_IMAGE: { status: 415, message: 'Not a JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP image by its first bytes' },
+  IDEMPOTENCY_MISMATCH: {
+    status: 422,
+    message: 'This Idempotency-Key was used for another image or another topK; take a new key'
+  },
   UNDECODABLE_IMAGE: { status: 422, message: 'The image is truncated or corrupt' },
   POISONED_IMAGE: { status: 422, message: 'The image took down every worker it was given to' },
   RATE_LIMITED: { status: 429, message: 'Too many requests' },

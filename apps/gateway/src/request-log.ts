@@ -20,6 +20,7 @@ export function logRequest({
   const fields = {
     event: 'request',
     requestId: request.id,
+    ...(reply.jobId === undefined ? {} : { jobId: reply.jobId }),
     method: request.method,
     route,
     // 499: the client left before there was an answer; nothing was sent.

@@ -16,6 +16,7 @@ test('the table is what clients were promised: a change here is a change of the 
     IMAGE_TOO_LARGE: 413,
     TOO_MANY_PIXELS: 413,
     UNSUPPORTED_IMAGE: 415,
+    IDEMPOTENCY_MISMATCH: 422,
     UNDECODABLE_IMAGE: 422,
     POISONED_IMAGE: 422,
     RATE_LIMITED: 429,

@@ -127,7 +127,7 @@ export async function warmModelServer({
       log
     })
     let state: WorkerState = 'ready'
-    blocking.on('ready', serving.markUnsure)
+    blocking.onBack(serving.markUnsure)
     const stopTasks = [every(limits.heartbeatMs, report), every(60_000, tidy)]
     await report()
     log.info(

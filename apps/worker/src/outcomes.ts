@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  isPassing,
   limits,
   protocolVersion,
   type Clock,
@@ -62,10 +62,10 @@ export function createOutcomes({ worker, model, engine, consumer, clock, log }: 
         deliveries,
         format: job.format,
         bytes: job.image.length,
-        sha256: createHash('sha256').update(job.image).digest('hex'),
+        sha256: job.fingerprint,
         worker
       })
-      log.error({ event: 'dead-letter', requestId: job.id, deliveries }, 'Gave up on a job')
+      log.error({ event: 'dead-letter', jobId: job.id, deliveries }, 'Gave up on a job')
     }
   }
 
@@ -80,7 +80,8 @@ export function createOutcomes({ worker, model, engine, consumer, clock, log }: 
       try {
         return logJob(delivery, outcome, await consumer.finish(delivery, outcome))
       } catch (error) {
-        if (remainingMs(clock, delivery) < -limits.jobGraceMs) return logDropped(delivery, error)
+        const isOver = remainingMs(clock, delivery) < -limits.jobGraceMs
+        if (isOver || !isPassing(error)) return logDropped(delivery, error)
         await sleep(pauseMs)
       }
     }
@@ -90,7 +91,7 @@ export function createOutcomes({ worker, model, engine, consumer, clock, log }: 
     log.info(
       {
         event: 'job',
-        requestId: job.id,
+        jobId: job.id,
         ...described(outcome),
         model: model.name,
         deliveries,
@@ -102,10 +103,7 @@ export function createOutcomes({ worker, model, engine, consumer, clock, log }: 
   }
 
   function logDropped({ job }: Delivery, error: unknown): void {
-    log.warn(
-      { event: 'outcome-dropped', requestId: job.id, err: error },
-      'Redis did not take the outcome before its deadline'
-    )
+    log.warn({ event: 'outcome-dropped', jobId: job.id, err: error }, 'Redis did not take the outcome')
   }
 }
 

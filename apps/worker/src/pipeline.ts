@@ -1,5 +1,5 @@
 import type { Model } from '@streamsight/models'
-import { queuedMs, type Clock, type Delivery } from '@streamsight/protocol'
+import { isIntact, queuedMs, type Clock, type Delivery } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
 import { remainingMs } from './age.ts'
 import { createBatchRun } from './batching/batch-run.ts'
@@ -39,6 +39,11 @@ interface Decoded {
 }
 
 const modelFailed = { code: 'INFERENCE_FAILED', message: 'The model failed on this image' } as const
+/** Other bytes than the gateway was sent: any answer would be another picture's. */
+const damaged = {
+  code: 'INFERENCE_FAILED',
+  message: 'The image was damaged on its way to the worker; send it again'
+} as const
 const decoderFailed = { code: 'INFERENCE_FAILED', message: 'The image could not be processed' } as const
 const tooLate = {
   code: 'DEADLINE_EXCEEDED',
@@ -114,13 +119,17 @@ export function createPipeline(options: PipelineOptions) {
 
   async function prepare(delivery: Delivery): Promise<void> {
     if (remainingMs(clock, delivery) < 0) return refuse(delivery, tooLate)
+    if (!isIntact(delivery.job)) {
+      log.error({ event: 'image-damaged', jobId: delivery.job.id }, 'The bytes are not those that the gateway was sent')
+      return refuse(delivery, damaged)
+    }
     try {
       gather.add(await decoding.decode(delivery))
       state.changed()
       void pump()
     } catch (error) {
       if (!(error instanceof DecodeError))
-        log.error({ event: 'decode-failed', requestId: delivery.job.id, err: error }, 'Decoder failed')
+        log.error({ event: 'decode-failed', jobId: delivery.job.id, err: error }, 'Decoder failed')
       refuse(delivery, error instanceof DecodeError ? error : decoderFailed)
     }
   }
@@ -149,7 +158,7 @@ export function createPipeline(options: PipelineOptions) {
   function settle(job: Decoded, batch: Batch<Decoded>, scores: Float32Array | undefined): void {
     const { delivery } = job
     const fault = scores && faultOf(scores, activation)
-    if (fault !== undefined) log.error({ event: 'scores-faulty', requestId: delivery.job.id }, `The model ${fault}`)
+    if (fault !== undefined) log.error({ event: 'scores-faulty', jobId: delivery.job.id }, `The model ${fault}`)
     const stored =
       scores === undefined || fault !== undefined
         ? outcomes.fail(delivery, modelFailed)

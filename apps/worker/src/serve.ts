@@ -123,7 +123,7 @@ export function serve({ consumer, pipeline, outcomes, rate, clock, lock, maxDeli
     log.warn(
       {
         event: 'redelivery',
-        requestId: delivery.job.id,
+        jobId: delivery.job.id,
         deliveries: delivery.deliveries,
         from: pending.consumer,
         idleMs: pending.idleMs
@@ -142,7 +142,7 @@ export function serve({ consumer, pipeline, outcomes, rate, clock, lock, maxDeli
       return
     }
     // One line for an outage. The client reconnects by itself.
-    if (!failing) log.warn({ event: 'read-failed', reason: String(error) }, 'Could not read jobs, trying again')
+    if (!failing) log.warn({ event: 'read-failed', err: error }, 'Could not read jobs, trying again')
     failing = true
     await sleep(100 + Math.random() * 100)
   }

@@ -83,7 +83,7 @@ export async function startWorker({
         loaded,
         registration,
         firstReport: firstReport(name),
-        blocking: await connect(`${name}:blocking:${loaded.model.manifest.name}`),
+        blocking: await connect(`${name}:blocking:${loaded.model.manifest.name}`, true),
         wrapConsumer: wrap.consumer
       })
     )
@@ -99,8 +99,8 @@ export async function startWorker({
   }
 
   /** Resolves once Redis is there. */
-  async function connect(name: string): Promise<Connection> {
-    const connection = createConnection({ url: config.REDIS_URL, name, log })
+  async function connect(name: string, bringsImages = false): Promise<Connection> {
+    const connection = createConnection({ url: config.REDIS_URL, name, log, bringsImages })
     connections.push(connection)
     await unlessAborted(stopping, () => connection.connect())
     return connection

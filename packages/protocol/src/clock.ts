@@ -1,5 +1,4 @@
-import { within, type Connection } from './client.ts'
-import { limits } from './limits.ts'
+import type { Connection } from './connection.ts'
 
 /** Redis' clock, estimated here, so that ages do not depend on how well this machine's clock is set. */
 export interface Clock {
@@ -10,7 +9,10 @@ export interface Clock {
 }
 
 /** A clock that measures its own offset; `monotonicMs` never jumps, unlike Date.now(). Call `sync` before the first `now`. */
-export function createClock(commands: Connection, monotonicMs: () => number = () => performance.now()): Clock {
+export function createClock(
+  commands: Pick<Connection, 'timeMs'>,
+  monotonicMs: () => number = () => performance.now()
+): Clock {
   let offsetMs = Date.now() - monotonicMs()
 
   return {
@@ -18,13 +20,9 @@ export function createClock(commands: Connection, monotonicMs: () => number = ()
 
     async sync() {
       const asked = monotonicMs()
-      const [seconds, micros] = await within(
-        limits.commandTimeoutMs,
-        'TIME',
-        commands.sendCommand<[string, string]>(['TIME'])
-      )
+      const toldMs = await commands.timeMs()
       // Redis read its clock somewhere between question and answer; halfway is wrong by half a round trip at most.
-      offsetMs = Number(seconds) * 1_000 + Number(micros) / 1_000 - (asked + monotonicMs()) / 2
+      offsetMs = toldMs - (asked + monotonicMs()) / 2
     }
   }
 }

@@ -1,10 +1,12 @@
-import { binary, isReply, run, within, type Connection } from './client.ts'
+import type { Entry, PendingEntry } from './commands.ts'
+import type { Connection } from './connection.ts'
 import type { Clock } from './clock.ts'
 import { encodeDeadLetter, type DeadLetter } from './dead-letters.ts'
 import { limits } from './limits.ts'
-import { decodeJob, encodeOutcome, type Job, type Outcome } from './messages.ts'
-import { group, type ModelKeys } from './names.ts'
+import { askOf, decodeJob, encodeOutcome, isRetryable, type Job, type Outcome } from './messages.ts'
+import { entryTimeMs, group, type ModelKeys } from './names.ts'
 import { createGroup } from './producer.ts'
+import { isReply } from './reply-errors.ts'
 import { finishScript, leaveScript } from './scripts.ts'
 
 /** A job in a worker's hands. */
@@ -12,7 +14,7 @@ export interface Delivery {
   /** Id of the stream entry; its first half is Redis' time at enqueueing. */
   entry: string
   job: Job
-  /** How many workers were given this job, this one included, over all its enqueueings. */
+  /** How many workers were given this job, this one included; of former enqueueings those that fell silent with it. */
   deliveries: number
   /** Milliseconds on Redis' clock at which it was taken from the stream. */
   takenAtMs: number
@@ -26,17 +28,14 @@ export interface Pending {
   deliveries: number
 }
 
-type EntryReply = { id: Buffer | string; message: Record<string, Buffer> }
-
-/** Everything a worker says to Redis about the jobs of one model. `blocking` is used for reads alone. */
+/** Everything a worker says to Redis about the jobs of one model. `blocking` is used alone for what brings images. */
 export function createConsumer(
   connections: { commands: Connection; blocking: Connection },
   options: { keys: ModelKeys; name: string; clock: Clock }
 ) {
   const { commands, blocking } = connections
   const { keys, name, clock } = options
-  const reader = binary(blocking)
-  const claimer = binary(commands)
+  const ref = { stream: keys.jobs, group, consumer: name }
 
   return {
     ensureGroup: () => createGroup(commands, keys),
@@ -46,35 +45,22 @@ export function createConsumer(
      * the stream was wiped: call `ensureGroup` and read again. An entry no worker can read is dropped and reported.
      */
     async read(count: number, dropped: (entry: string, error: unknown) => void): Promise<Delivery[]> {
-      const reply = (await within(
-        limits.blockMs + limits.commandTimeoutMs,
-        'XREADGROUP',
-        reader.xReadGroup(group, name, { key: keys.jobs, id: '>' }, { COUNT: count, BLOCK: limits.blockMs })
-      )) as Array<{ messages: EntryReply[] }> | null
+      const entries = await blocking.readGroup(ref, { count, blockMs: limits.blockMs })
       const deliveries: Delivery[] = []
-      for (const message of reply?.[0]?.messages ?? []) {
+      for (const entry of entries) {
         try {
-          deliveries.push(toDelivery(message, 1))
+          deliveries.push(toDelivery(entry, 1))
         } catch (error) {
-          dropped(message.id.toString(), error)
+          dropped(entry.id, error)
         }
       }
       return deliveries
     },
 
     /** Up to `count` entries that were delivered and not finished, to anybody for `idleMs` or, with `mine`, to this worker. */
-    async pending({ idleMs, mine, count }: { idleMs: number; mine?: boolean; count: number }): Promise<Pending[]> {
-      const range = commands.xPendingRange(keys.jobs, group, '-', '+', count, {
-        IDLE: idleMs,
-        ...(mine ? { consumer: name } : {})
-      })
-      const rows = await within(limits.commandTimeoutMs, 'XPENDING', range)
-      return rows.map(row => ({
-        entry: row.id,
-        consumer: row.consumer,
-        idleMs: row.millisecondsSinceLastDelivery,
-        deliveries: row.deliveriesCounter
-      }))
+    async pending(which: { idleMs: number; mine?: boolean; count: number }): Promise<Pending[]> {
+      const rows = await commands.pendingEntries(ref, which)
+      return rows.map(({ id, ...row }: PendingEntry) => ({ entry: id, ...row }))
     },
 
     /**
@@ -83,33 +69,22 @@ export function createConsumer(
      * reported that one, and it stays pending until it is trimmed.
      */
     async claim(pending: Pending, idleMs: number): Promise<Delivery | undefined> {
-      const reply = (await within(
-        limits.commandTimeoutMs,
-        'XCLAIM',
-        claimer.xClaim(keys.jobs, group, name, idleMs, pending.entry)
-      )) as Array<EntryReply | null>
-      const message = reply[0]
-      if (!message) return undefined
+      const entry = await blocking.claimEntry(ref, { id: pending.entry, idleMs })
+      if (entry === undefined) return undefined
       try {
-        return toDelivery(message, pending.deliveries + 1)
+        return toDelivery(entry, pending.deliveries + 1)
       } catch {
         return undefined
       }
     },
 
     /** Renews the lease of entries this worker holds. Never with FORCE: that would bring back what was finished elsewhere. */
-    async renew(entries: string[]): Promise<void> {
-      await within(limits.commandTimeoutMs, 'XCLAIM', commands.xClaimJustId(keys.jobs, group, name, 0, entries))
-    },
+    renew: (entries: string[]): Promise<void> => commands.renewEntries(ref, entries),
 
     /** Gives an unstarted job back as if it had never been delivered: idle for an hour, and the delivery not counted. */
     async handBack({ entry, deliveries, job }: Delivery): Promise<void> {
       const counted = Math.max(0, deliveries - job.attempt - 1)
-      await within(
-        limits.commandTimeoutMs,
-        'XCLAIM',
-        commands.xClaimJustId(keys.jobs, group, name, 0, entry, { IDLE: 3_600_000, RETRYCOUNT: counted })
-      )
+      await commands.releaseEntry(ref, { id: entry, idleMs: 3_600_000, deliveries: counted })
     },
 
     /**
@@ -117,38 +92,37 @@ export function createConsumer(
      * repeat. True if this outcome counts, false if another was there before.
      */
     async finish({ entry, job }: Delivery, outcome: Outcome, deadLetter?: DeadLetter): Promise<boolean> {
-      const ttlMs = isRetryable(outcome) ? limits.retryableResultTtlMs : limits.resultTtlMs
-      return (
-        (await run(commands, finishScript, {
-          keys: [keys.jobs, keys.result(job.id), keys.dead],
-          args: [
-            group,
-            entry,
-            encodeOutcome(outcome),
-            String(ttlMs),
-            job.replyTo,
-            String(limits.deadLetters),
-            ...(deadLetter === undefined ? [] : encodeDeadLetter(deadLetter))
-          ]
-        })) === 1
-      )
+      const retryable = isRetryable(outcome)
+      const ask = askOf(job)
+      const first = await commands.run(finishScript, {
+        keys: [keys.jobs, keys.result(job.id), keys.dead],
+        args: [
+          group,
+          entry,
+          encodeOutcome(outcome, ask),
+          String(retryable ? limits.retryableResultTtlMs : limits.resultTtlMs),
+          job.replyTo,
+          ask,
+          retryable ? '1' : '0',
+          String(limits.deadLetters),
+          ...(deadLetter === undefined ? [] : encodeDeadLetter(deadLetter))
+        ]
+      })
+      return first === 1
     },
 
     /** Removes entries that were enqueued before `olderThanMs` ago: their deadline is long gone. Returns how many. */
-    async trim(olderThanMs: number): Promise<number> {
-      const before = Math.floor(clock.now() - olderThanMs)
-      return await within(limits.commandTimeoutMs, 'XTRIM', commands.xTrim(keys.jobs, 'MINID', before))
-    },
+    trim: (olderThanMs: number): Promise<number> => commands.trimBefore(keys.jobs, clock.now() - olderThanMs),
 
     /** Signs this worker out of the group. False if it still holds jobs: then its name must stay, or they would be lost. */
     async leave(): Promise<boolean> {
-      return (await run(commands, leaveScript, { keys: [keys.jobs], args: [group, name] })) === 1
+      return (await commands.run(leaveScript, { keys: [keys.jobs], args: [group, name] })) === 1
     }
   }
 
-  function toDelivery(reply: EntryReply, delivered: number): Delivery {
-    const job = decodeJob(reply.message)
-    return { entry: reply.id.toString(), job, deliveries: delivered + job.attempt, takenAtMs: clock.now() }
+  function toDelivery({ id, fields }: Entry<Buffer>, delivered: number): Delivery {
+    const job = decodeJob(fields)
+    return { entry: id, job, deliveries: delivered + job.attempt, takenAtMs: clock.now() }
   }
 }
 
@@ -156,12 +130,7 @@ export type Consumer = ReturnType<typeof createConsumer>
 
 /** Milliseconds that the job waited in the queue before it was taken. */
 export function queuedMs({ entry, takenAtMs }: Delivery): number {
-  return Math.max(0, takenAtMs - Number(entry.split('-')[0]))
-}
-
-/** Would the same image, sent again, perhaps fare better? Then its outcome is not worth remembering. */
-function isRetryable(outcome: Outcome): boolean {
-  return outcome.status === 'error' && (outcome.code === 'DEADLINE_EXCEEDED' || outcome.code === 'INFERENCE_FAILED')
+  return Math.max(0, takenAtMs - entryTimeMs(entry))
 }
 
 /** True if the stream or the group went away under a read: both are made again and nothing is lost. */

@@ -1,10 +1,10 @@
-import { within, type Connection } from './client.ts'
-import { limits } from './limits.ts'
-import type { ModelKeys } from './names.ts'
+import type { Entry } from './commands.ts'
+import type { Connection } from './connection.ts'
+import { entryTimeMs, type ModelKeys } from './names.ts'
 
 /** What is kept of a job that was given up. Never the image. */
 export interface DeadLetter {
-  /** The job's id, which is the client's `requestId`. */
+  /** The job's id. */
   id: string
   code: string
   /** The last thing known to have gone wrong. */
@@ -28,25 +28,16 @@ export interface StoredDeadLetter extends DeadLetter {
 export function createDeadLetters(commands: Connection, keys: ModelKeys) {
   return {
     /** The latest first. */
-    async list(count: number): Promise<StoredDeadLetter[]> {
-      const entries = await within(
-        limits.commandTimeoutMs,
-        'XREVRANGE',
-        commands.xRevRange(keys.dead, '+', '-', { COUNT: count })
-      )
-      return (entries ?? []).map(({ id, message }) => decode(id, message))
-    },
+    list: async (count: number): Promise<StoredDeadLetter[]> =>
+      (await commands.latestEntries(keys.dead, count)).map(decode),
 
     async get(entry: string): Promise<StoredDeadLetter | undefined> {
-      const entries = await within(limits.commandTimeoutMs, 'XRANGE', commands.xRange(keys.dead, entry, entry))
-      const found = entries?.[0]
-      return found && decode(found.id, found.message)
+      const found = await commands.entryOf(keys.dead, entry)
+      return found && decode(found)
     },
 
     /** True if it was there. */
-    async remove(entry: string): Promise<boolean> {
-      return (await within(limits.commandTimeoutMs, 'XDEL', commands.xDel(keys.dead, entry))) === 1
-    }
+    remove: (entry: string): Promise<boolean> => commands.deleteEntry(keys.dead, entry)
   }
 }
 
@@ -57,11 +48,11 @@ export function encodeDeadLetter(letter: DeadLetter): string[] {
   return Object.entries(letter).flatMap(([field, value]) => [field, String(value)])
 }
 
-function decode(entry: string, fields: Record<string, string>): StoredDeadLetter {
+function decode({ id: entry, fields }: Entry): StoredDeadLetter {
   const text = (name: keyof DeadLetter) => fields[name] ?? ''
   return {
     entry,
-    at: new Date(Number(entry.split('-')[0])).toISOString(),
+    at: new Date(entryTimeMs(entry)).toISOString(),
     id: text('id'),
     code: text('code'),
     error: text('error'),

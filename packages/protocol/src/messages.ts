@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { imageFormats, type ImageFormat } from '@streamsight/images'
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
@@ -7,7 +8,7 @@ export const protocolVersion = 1
 
 /** One image on its way to a worker. */
 export interface Job {
-  /** UUID: 122 random bits, or the hash of an Idempotency-Key. Also the client's `requestId`. */
+  /** UUID of the image to classify: 122 random bits, or the hash of an Idempotency-Key. Not the client's `requestId`. */
   id: string
   /** Milliseconds from enqueueing within which somebody waits for the answer. */
   ttlMs: number
@@ -15,8 +16,13 @@ export interface Job {
   replyTo: string
   /** What the gateway found in the first bytes. The worker picks its decoder by it. */
   format: ImageFormat
-  /** How often this job was enqueued before: 0 but after data loss in Redis. Counts as deliveries. */
+  /**
+   * How many workers fell silent with this job before it was enqueued this time: 0 but after data loss in Redis. Counts as
+   * deliveries. That Redis lost a job is no worker's death and not counted.
+   */
   attempt: number
+  /** SHA-256 of the bytes, in hex. What a worker reads must have the same. */
+  fingerprint: string
   options: JobOptions
   /** The bytes as uploaded. */
   image: Buffer
@@ -75,10 +81,36 @@ export interface Failure extends Omit<Static<typeof Failure>, 'code'> {
   code: FailureCode
 }
 
-/** What became of a job. Stored once and published once; the first one wins. */
+/** What became of a job, as a worker says it. Stored once and published once; the first one wins. */
 export type Outcome = Success | Failure
 
-const outcomeSchema = Compile(Type.Union([Success, Failure]))
+/** An outcome as it is stored and published. */
+export type Answer = Outcome & {
+  /** What it answers, as `askOf` gives it. */
+  ask: string
+}
+
+const Asked = Type.Object({ ask: Type.String() })
+const answerSchema = Compile(Type.Intersect([Asked, Type.Union([Success, Failure])]))
+
+export function fingerprintOf(image: Buffer): string {
+  return createHash('sha256').update(image).digest('hex')
+}
+
+/** What a job asks, short: two jobs of one id must ask the same. */
+export function askOf({ fingerprint, options }: Pick<Job, 'fingerprint' | 'options'>): string {
+  return `${fingerprint}:${options.topK}`
+}
+
+/** False if the bytes are not those that the gateway was sent. */
+export function isIntact({ fingerprint, image }: Pick<Job, 'fingerprint' | 'image'>): boolean {
+  return fingerprintOf(image) === fingerprint
+}
+
+/** Would the same image, sent again, perhaps fare better? Then its outcome answers who waits now, and nobody later. */
+export function isRetryable(outcome: Outcome): boolean {
+  return outcome.status === 'error' && (outcome.code === 'DEADLINE_EXCEEDED' || outcome.code === 'INFERENCE_FAILED')
+}
 
 /** The fields of a stream entry in wire order; the image comes last, so that a person can read the start of an entry. */
 export function encodeJob(job: Job): Array<string | Buffer> {
@@ -97,6 +129,8 @@ export function encodeJob(job: Job): Array<string | Buffer> {
     String(job.attempt),
     'opt',
     JSON.stringify(job.options),
+    'fp',
+    job.fingerprint,
     'img',
     job.image
   ]
@@ -127,19 +161,20 @@ export function decodeJob(fields: Record<string, Buffer>): Job {
     replyTo: text('re'),
     format,
     attempt,
+    fingerprint: text('fp'),
     options: JSON.parse(text('opt')) as JobOptions,
     image: fields['img']
   }
 }
 
-export function encodeOutcome(outcome: Outcome): string {
-  return JSON.stringify(outcome)
+export function encodeOutcome(outcome: Outcome, ask: string): string {
+  return JSON.stringify({ ...outcome, ask })
 }
 
 /** Throws if the text is not an outcome of this protocol version. */
-export function decodeOutcome(text: string): Outcome {
+export function decodeOutcome(text: string): Answer {
   const value: unknown = JSON.parse(text)
-  if (!outcomeSchema.Check(value))
+  if (!answerSchema.Check(value))
     throw new Error(`not an outcome of protocol version ${protocolVersion}: ${text.slice(0, 200)}`)
-  return value as Outcome
+  return value as Answer
 }

@@ -11,9 +11,9 @@ export interface ModelKeys {
   workers: string
   /** Sorted set: when each worker last said something, in Redis' milliseconds, by worker name. */
   seen: string
-  /** String: entry id of the job; existence and idempotency marker. */
+  /** Hash: entry id of the job, what it asks, who waits for it; existence and idempotency marker. */
   job: (id: string) => string
-  /** String: the outcome as JSON; the first writer wins. */
+  /** Hash: the outcome as JSON, what was asked, and whether a new attempt is worth it; the first writer wins. */
   result: (id: string) => string
 }
 
@@ -29,7 +29,12 @@ export function keysOf(prefix: string, model: string): ModelKeys {
   }
 }
 
-/** The pub/sub channel that belongs to one request. */
+/** The pub/sub channel that belongs to one job. */
 export function replyChannel(prefix: string, id: string): string {
   return `${prefix}:res:${id}`
+}
+
+/** When an entry was added to its stream, in Redis' milliseconds. */
+export function entryTimeMs(entry: string): number {
+  return Number(entry.split('-')[0])
 }

@@ -1,22 +1,45 @@
-import { isReply, run, within, type Connection } from './client.ts'
+import type { Connection } from './connection.ts'
 import { limits } from './limits.ts'
-import { decodeOutcome, encodeJob, type Job, type Outcome } from './messages.ts'
+import { askOf, decodeOutcome, encodeJob, type Answer, type Job } from './messages.ts'
 import { group, type ModelKeys } from './names.ts'
-import { cancelScript, checkScript, enqueueScript } from './scripts.ts'
+import { cancelScript, checkScript, createGroupScript, enqueueScript } from './scripts.ts'
 
 export type EnqueueReply =
   | { state: 'queued' }
   /** This id was enqueued before and nobody finished it yet. */
   | { state: 'waiting' }
-  | { state: 'finished'; outcome: Outcome }
+  | { state: 'finished'; outcome: Answer }
   | { state: 'full'; depth: number }
+  /** Under this id another image, or another number of predictions, was asked for. */
+  | { state: 'mismatch' }
 
-export type CheckReply =
-  { id: string; state: 'owned' } | { id: string; state: 'finished'; outcome: Outcome } | { id: string; state: 'lost' }
+export type CheckReply = { id: string } & (
+  | { state: 'queued' }
+  /** With a worker, which gave its last sign of life `idleMs` ago. */
+  | { state: 'running'; deliveries: number; idleMs: number }
+  | { state: 'finished'; outcome: Answer }
+  | { state: 'lost' }
+  | { state: 'mismatch' }
+  /** There is an outcome, but of another protocol version. */
+  | { state: 'unreadable' }
+)
+
+export interface ProducerOptions {
+  /** For what is short and must not wait behind images. */
+  commands: Connection
+  /** For images. */
+  uploads: Connection
+  keys: ModelKeys
+  /** Tells this gateway from others: a job that another one waits for is not cancelled. */
+  gateway: string
+}
 
 /** Everything a gateway says to Redis about the jobs of one model. */
-export function createProducer(commands: Connection, keys: ModelKeys) {
+export function createProducer({ commands, uploads, keys, gateway }: ProducerOptions) {
   return {
+    /** Makes stream and group where they are missing, so that no image has to be sent twice for want of them. */
+    prepare: (): Promise<void> => createGroup(commands, keys),
+
     /**
      * Puts a job on the stream unless `maxDepth` jobs are there already. Atomic, and safe to repeat with the same id: after
      * an error the outcome is unknown, and the repetition finds out.
@@ -24,32 +47,31 @@ export function createProducer(commands: Connection, keys: ModelKeys) {
     async enqueue(job: Job, maxDepth: number): Promise<EnqueueReply> {
       const call = {
         keys: [keys.jobs, keys.job(job.id), keys.result(job.id)],
-        args: [String(job.ttlMs + limits.jobGraceMs), String(maxDepth), ...encodeJob(job)]
+        args: [String(job.ttlMs + limits.jobGraceMs), String(maxDepth), askOf(job), gateway, ...encodeJob(job)],
+        bytes: job.image.length
       }
-      const reply = await run(commands, enqueueScript, call)
+      const reply = await uploads.run(enqueueScript, call)
       if (!isStreamMissing(reply)) return enqueueReply(reply)
       await createGroup(commands, keys)
-      return enqueueReply(await run(commands, enqueueScript, call))
+      return enqueueReply(await uploads.run(enqueueScript, call))
     },
 
-    /** Where the jobs of these ids are, at most `limits.checkIds` of them. What was lost can be enqueued again at once. */
-    async check(ids: string[]): Promise<CheckReply[]> {
-      const jobKeys = ids.flatMap(id => [keys.result(id), keys.job(id)])
-      const replies = (await run(commands, checkScript, { keys: [keys.jobs, ...jobKeys], args: [group] })) as Array<
-        string | number
-      >
-      return ids.map((id, i) => checkReply(id, replies[i] ?? ''))
+    /** Where these jobs are, at most `limits.checkIds` of them. What was lost can be enqueued again at once. */
+    async check(jobs: Array<Pick<Job, 'id' | 'fingerprint' | 'options'>>): Promise<CheckReply[]> {
+      const places = (await commands.run(checkScript, {
+        keys: [keys.jobs, ...jobs.flatMap(({ id }) => [keys.result(id), keys.job(id)])],
+        args: [group, gateway, ...jobs.map(askOf)]
+      })) as Array<[number, ...unknown[]]>
+      return jobs.map(({ id }, i) => ({ id, ...placeOf(places[i] ?? [0]) }))
     },
 
-    /** Takes a job off the stream, wherever it is. A worker that has it already finishes in vain. */
+    /** Takes a job off the stream, unless another gateway waits for it. A worker that has it already finishes in vain. */
     async cancel(id: string): Promise<void> {
-      await run(commands, cancelScript, { keys: [keys.jobs, keys.job(id)], args: [group] })
+      await commands.run(cancelScript, { keys: [keys.jobs, keys.job(id)], args: [group, gateway] })
     },
 
     /** Jobs on the stream, those with a worker included. */
-    async depth(): Promise<number> {
-      return await within(limits.commandTimeoutMs, 'XLEN', commands.xLen(keys.jobs))
-    }
+    depth: (): Promise<number> => commands.streamLength(keys.jobs)
   }
 }
 
@@ -70,31 +92,42 @@ function enqueueReply(reply: unknown): EnqueueReply {
       return { state: 'finished', outcome: decodeOutcome(value) }
     case -1:
       return { state: 'full', depth: Number(value) }
+    case -3:
+      return { state: 'mismatch' }
     default:
       throw new Error(`enqueue: unexpected reply ${code}`)
   }
 }
 
-function checkReply(id: string, reply: string | number): CheckReply {
-  if (reply === 0) return { id, state: 'lost' }
-  if (reply === '') return { id, state: 'owned' }
-  try {
-    return { id, state: 'finished', outcome: decodeOutcome(String(reply)) }
-  } catch {
-    // Of another version. It must not take the answers about the other ids with it; this one ends at its deadline.
-    return { id, state: 'owned' }
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
+
+function placeOf([code, ...more]: [number, ...unknown[]]): DistributiveOmit<CheckReply, 'id'> {
+  switch (code) {
+    case 0:
+      return { state: 'lost' }
+    case 1:
+      return { state: 'queued' }
+    case 2:
+      return { state: 'running', deliveries: Number(more[0]), idleMs: Number(more[1]) }
+    case 3:
+      return finished(String(more[0]))
+    case 4:
+      return { state: 'mismatch' }
+    default:
+      throw new Error(`check: unexpected reply ${code}`)
   }
 }
 
-/** Creates stream and group where they are missing. At 0: at `$` every job added before the group would be lost. */
-export async function createGroup(commands: Connection, keys: ModelKeys): Promise<void> {
+/** One outcome of another version must not take the answers about the other ids with it. */
+function finished(text: string): { state: 'finished'; outcome: Answer } | { state: 'unreadable' } {
   try {
-    await within(
-      limits.commandTimeoutMs,
-      'XGROUP CREATE',
-      commands.xGroupCreate(keys.jobs, group, '0', { MKSTREAM: true })
-    )
-  } catch (error) {
-    if (!isReply(error, 'BUSYGROUP')) throw error
+    return { state: 'finished', outcome: decodeOutcome(text) }
+  } catch {
+    return { state: 'unreadable' }
   }
+}
+
+/** Creates stream and group where they are missing. */
+export async function createGroup(commands: Connection, keys: ModelKeys): Promise<void> {
+  await commands.run(createGroupScript, { keys: [keys.jobs], args: [group] })
 }

@@ -1,8 +1,8 @@
-import { run, within, type Connection } from './client.ts'
+import type { Connection } from './connection.ts'
 import type { Clock } from './clock.ts'
 import { limits } from './limits.ts'
 import type { ModelKeys } from './names.ts'
-import { claimNameScript } from './scripts.ts'
+import { claimNameScript, reportScript } from './scripts.ts'
 
 export type WorkerState = 'warming' | 'ready' | 'draining'
 
@@ -41,7 +41,7 @@ export function createRegistration(commands: Connection, keys: ModelKeys, clock:
   return {
     /** Takes the name in the report, from a holder that is `gone` too. Resolves to its holder where it is another's, which may be a former life. */
     async claim(report: WorkerReport, gone?: NameHolder): Promise<NameHolder | undefined> {
-      const [seen, holder] = (await run(commands, claimNameScript, {
+      const [seen, holder] = (await commands.run(claimNameScript, {
         keys: [keys.workers, keys.seen],
         args: [report.name, JSON.stringify(report), String(clock.now()), gone?.seen ?? '']
       })) as [] | [string, string]
@@ -50,31 +50,19 @@ export function createRegistration(commands: Connection, keys: ModelKeys, clock:
     },
 
     async report(report: WorkerReport): Promise<void> {
-      await within(
-        limits.commandTimeoutMs,
-        'report',
-        Promise.all([
-          commands.hSet(keys.workers, report.name, JSON.stringify(report)),
-          commands.zAdd(keys.seen, { score: clock.now(), value: report.name })
-        ])
-      )
+      await commands.run(reportScript, {
+        keys: [keys.workers, keys.seen],
+        args: [report.name, JSON.stringify(report), String(clock.now())]
+      })
     },
 
     async remove(name: string): Promise<void> {
-      await within(
-        limits.commandTimeoutMs,
-        'remove',
-        Promise.all([commands.hDel(keys.workers, name), commands.zRem(keys.seen, name)])
-      )
+      await Promise.all([commands.deleteField(keys.workers, name), commands.deleteMember(keys.seen, name)])
     },
 
     /** Forgets workers that were silent for `limits.workerForgottenMs`. */
     async prune(): Promise<void> {
-      const gone = await within(
-        limits.commandTimeoutMs,
-        'prune',
-        commands.zRangeByScore(keys.seen, '-inf', clock.now() - limits.workerForgottenMs)
-      )
+      const gone = await commands.membersBelow(keys.seen, clock.now() - limits.workerForgottenMs)
       for (const name of gone) await this.remove(name)
     }
   }
@@ -84,16 +72,11 @@ export type Registration = ReturnType<typeof createRegistration>
 
 /** All workers of a model that were ever seen and not forgotten. */
 export async function readWorkers(commands: Connection, keys: ModelKeys): Promise<SeenWorker[]> {
-  const [time, reports, seen] = await within(
-    limits.commandTimeoutMs,
-    'readWorkers',
-    Promise.all([
-      commands.sendCommand<[string, string]>(['TIME']),
-      commands.hGetAll(keys.workers),
-      commands.zRangeWithScores(keys.seen, 0, -1)
-    ])
-  )
-  const nowMs = Number(time[0]) * 1_000 + Number(time[1]) / 1_000
+  const [nowMs, reports, seen] = await Promise.all([
+    commands.timeMs(),
+    commands.hash(keys.workers),
+    commands.scores(keys.seen)
+  ])
   return seen.flatMap(({ value, score }) => {
     const report = reports[value]
     return report === undefined

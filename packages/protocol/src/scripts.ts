@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 
 /**
  * The Lua scripts: each is one atomic step of the protocol. They return arrays or numbers, never error strings with
- * text of a user in them, and touch only the keys they are given.
+ * text of a user in them, and touch only the keys they are given. What they do to a key must be allowed to the role that
+ * runs them (deploy/redis/*.acl).
  */
 export interface Script {
   name: string
@@ -15,23 +16,44 @@ function script(name: string, text: string): Script {
 }
 
 /**
- * Puts a job on the stream, at most once for an id however often it is called.
- * KEYS jobs job result; ARGV marker TTL in ms, max depth, then the entry's fields.
- * Returns {2, outcome} finished before | {1, entry} waiting already | {0, entry} enqueued | {-1, depth} full |
- * {-2} no stream: the caller creates the group at 0 and tries again, so that no job is added before its group.
+ * Puts a job on the stream, at most once for an id however often it is called, and notes that this gateway waits for it.
+ * An outcome that a new attempt may change (`retry`) answers nobody who comes later: it makes room for the attempt.
+ *
+ * KEYS 1 jobs
+ *      2 job
+ *      3 result
+ * ARGV 1 TTL of the marker in ms
+ *      2 most jobs that the stream may hold
+ *      3 what is asked
+ *      4 the gateway that waits
+ *      5 … the entry's fields
+ * Returns {0, entry} enqueued
+ *         {1, entry} waiting already; its marker lives at least as long as this call asks
+ *         {2, outcome} finished before
+ *         {-1, depth} full
+ *         {-2} no stream: the caller creates the group at 0 and tries again, so that no job is added before its group
+ *         {-3} something else was asked under this id
  */
 export const enqueueScript = script(
   'enqueue',
   `#!lua
-local outcome = redis.call('GET', KEYS[3])
-if outcome then return {2, outcome} end
-local entry = redis.call('GET', KEYS[2])
-if entry then return {1, entry} end
+local ttl, limit, ask, gateway = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], 'gateway:' .. ARGV[4]
+local result = redis.call('HMGET', KEYS[3], 'ask', 'outcome', 'retry')
+local marker = redis.call('HMGET', KEYS[2], 'ask', 'entry')
+if (result[1] or ask) ~= ask or (marker[1] or ask) ~= ask then return {-3, ''} end
+if result[2] and result[3] ~= '1' then return {2, result[2]} end
+if marker[2] and not result[2] then
+  redis.call('HSET', KEYS[2], gateway, '1')
+  if redis.call('PTTL', KEYS[2]) < ttl then redis.call('PEXPIRE', KEYS[2], ttl) end
+  return {1, marker[2]}
+end
 local depth = redis.call('XLEN', KEYS[1])
-if depth >= tonumber(ARGV[2]) then return {-1, tostring(depth)} end
-entry = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', unpack(ARGV, 3))
+if depth >= limit then return {-1, tostring(depth)} end
+local entry = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', unpack(ARGV, 5))
 if not entry then return {-2, ''} end
-redis.call('SET', KEYS[2], entry, 'PX', ARGV[1])
+redis.call('DEL', KEYS[3])
+redis.call('HSET', KEYS[2], 'ask', ask, 'entry', entry, gateway, '1')
+redis.call('PEXPIRE', KEYS[2], ttl)
 return {0, entry}
 `
 )
@@ -39,17 +61,31 @@ return {0, entry}
 /**
  * Stores an outcome, publishes it if it is the first, and takes the job off the stream: the only place that acknowledges
  * work, and always together with an outcome. Runs even when Redis is out of memory, or the queue could never drain.
- * KEYS jobs result dead; ARGV group, entry, outcome, result TTL in ms, channel, dead letters kept, then the fields of a dead letter if any.
+ *
+ * KEYS 1 jobs
+ *      2 result
+ *      3 dead
+ * ARGV 1 group
+ *      2 entry
+ *      3 outcome
+ *      4 TTL of the result in ms
+ *      5 channel
+ *      6 what was asked
+ *      7 1 if a new attempt may change the outcome, else 0
+ *      8 dead letters kept
+ *      9 … the fields of a dead letter, if any
  * Returns 1 if this outcome counts, 0 if another came first.
  */
 export const finishScript = script(
   'finish',
   `#!lua flags=allow-oom
-local first = redis.call('SET', KEYS[2], ARGV[3], 'NX', 'PX', ARGV[4])
+local first = redis.call('HSETNX', KEYS[2], 'outcome', ARGV[3]) == 1
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 if not first then return 0 end
-if #ARGV > 6 then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', unpack(ARGV, 7)) end
+redis.call('HSET', KEYS[2], 'ask', ARGV[6], 'retry', ARGV[7])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+if #ARGV > 8 then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[8], '*', unpack(ARGV, 9)) end
 redis.call('PUBLISH', ARGV[5], ARGV[3])
 return 1
 `
@@ -57,8 +93,15 @@ return 1
 
 /**
  * Takes a worker's name in one step, so that of two workers that want it one gets it.
- * KEYS workers seen; ARGV name, report, now in ms, and when the holder that is gone was last seen, or '' where there was none.
- * Returns {} taken | {when its holder was last seen, its report}: it is another's.
+ *
+ * KEYS 1 workers
+ *      2 seen
+ * ARGV 1 name
+ *      2 report
+ *      3 now in ms
+ *      4 when the holder that is gone was last seen, or '' where there was none
+ * Returns {} taken
+ *         {when its holder was last seen, its report} it is another's
  */
 export const claimNameScript = script(
   'claim-name',
@@ -72,13 +115,23 @@ return {}
 )
 
 /**
- * Says for each id where its job is. KEYS jobs, then result and job of each id; ARGV group.
- * Returns for each id the outcome | '' still queued or with a worker | 0 lost: delivered, not pending and without outcome,
- * or wiped. What was lost is cleaned up in the same step, so that it can be enqueued again at once.
+ * Says for each id where its job is, and notes that this gateway waits for it.
+ *
+ * KEYS 1 jobs
+ *      2 … result and job of each id
+ * ARGV 1 group
+ *      2 the gateway that waits
+ *      3 … what is asked under each id
+ * Returns for each id {0} lost: delivered, not pending and without outcome, or wiped
+ *                     {1} still queued
+ *                     {2, deliveries, idle ms} with a worker
+ *                     {3, outcome} finished
+ *                     {4} something else was asked under this id
+ * What was lost is cleaned up in the same step, so that it can be enqueued again at once.
  *
  * Whether an undelivered entry is really there is not looked up, for that would copy its image. A stream wiped and made
  * again by a worker is empty and holds nobody's job; once it has newer entries, their delivery shows that ours is gone.
- * Takes no memory, so it runs even when Redis is out of it.
+ * Takes next to no memory, so it runs even when Redis is out of it.
  */
 export const checkScript = script(
   'check',
@@ -100,33 +153,47 @@ if exists then
   end
 end
 
-local replies = {}
-for i = 2, #KEYS, 2 do
-  local outcome = redis.call('GET', KEYS[i])
-  local entry = redis.call('GET', KEYS[i + 1])
-  if outcome then
-    replies[#replies + 1] = outcome
-  elseif entry and (depth > 0 and (not grouped or after(entry, delivered))
-      or grouped and #redis.call('XPENDING', KEYS[1], ARGV[1], entry, entry, 1) > 0) then
-    replies[#replies + 1] = ''
-  else
-    if entry then
-      redis.call('DEL', KEYS[i + 1])
-      if exists then redis.call('XDEL', KEYS[1], entry) end
-    end
-    replies[#replies + 1] = 0
+local function place(result, job, ask)
+  local stored = redis.call('HMGET', result, 'ask', 'outcome')
+  local marker = redis.call('HMGET', job, 'ask', 'entry')
+  if (stored[1] or ask) ~= ask or (marker[1] or ask) ~= ask then return {4} end
+  if stored[2] then return {3, stored[2]} end
+  local entry = marker[2]
+  if not entry then return {0} end
+  local pending = grouped and redis.call('XPENDING', KEYS[1], ARGV[1], entry, entry, 1)[1]
+  if pending or depth > 0 and (not grouped or after(entry, delivered)) then
+    redis.call('HSET', job, 'gateway:' .. ARGV[2], '1')
+    return pending and {2, pending[4], pending[3]} or {1}
   end
+  redis.call('DEL', job)
+  if exists then redis.call('XDEL', KEYS[1], entry) end
+  return {0}
 end
-return replies
+
+local places = {}
+for i = 2, #KEYS, 2 do places[#places + 1] = place(KEYS[i], KEYS[i + 1], ARGV[i / 2 + 2]) end
+return places
 `
 )
 
-/** Takes a job that nobody waits for off the stream; safe in every state. KEYS jobs job; ARGV group. Returns 1 if it was there. */
+/**
+ * Takes a job off the stream for which no gateway waits any more; safe in every state.
+ *
+ * KEYS 1 jobs
+ *      2 job
+ * ARGV 1 group
+ *      2 the gateway that waits no longer
+ * Returns 1 if the job was taken off, 0 if it was not there or somebody else waits for it.
+ */
 export const cancelScript = script(
   'cancel',
   `#!lua flags=allow-oom
-local entry = redis.call('GET', KEYS[2])
+local entry = redis.call('HGET', KEYS[2], 'entry')
 if not entry then return 0 end
+redis.call('HDEL', KEYS[2], 'gateway:' .. ARGV[2])
+for _, field in ipairs(redis.call('HKEYS', KEYS[2])) do
+  if string.sub(field, 1, 8) == 'gateway:' then return 0 end
+end
 redis.call('DEL', KEYS[2])
 redis.pcall('XACK', KEYS[1], ARGV[1], entry)
 return redis.call('XDEL', KEYS[1], entry)
@@ -134,8 +201,30 @@ return redis.call('XDEL', KEYS[1], entry)
 )
 
 /**
+ * Creates stream and group where they are missing, out of memory too: a worker that can't read can't make room. The group
+ * starts at 0: at $ every job added before the group would be lost.
+ *
+ * KEYS 1 jobs
+ * ARGV 1 group
+ * Returns 1 if it was created, 0 if it was there.
+ */
+export const createGroupScript = script(
+  'create-group',
+  `#!lua flags=allow-oom
+local reply = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+if not reply.err then return 1 end
+if string.sub(reply.err, 1, 9) == 'BUSYGROUP' then return 0 end
+return reply
+`
+)
+
+/**
  * Removes a consumer, but only one that holds nothing: XGROUP DELCONSUMER would drop its pending jobs without a trace.
- * KEYS jobs; ARGV group, consumer. Returns 1 if it is gone.
+ *
+ * KEYS 1 jobs
+ * ARGV 1 group
+ *      2 consumer
+ * Returns 1 if it is gone.
  */
 export const leaveScript = script(
   'leave',
@@ -147,4 +236,31 @@ return 1
 `
 )
 
-export const scripts: readonly Script[] = [enqueueScript, finishScript, checkScript, cancelScript, leaveScript]
+/**
+ * Enters what a worker says of itself, out of memory too: a full queue must not look like a fleet that died.
+ *
+ * KEYS 1 workers
+ *      2 seen
+ * ARGV 1 name of the worker
+ *      2 its report as JSON
+ *      3 Redis' time in ms
+ */
+export const reportScript = script(
+  'report',
+  `#!lua flags=allow-oom
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+return 1
+`
+)
+
+export const scripts: readonly Script[] = [
+  enqueueScript,
+  finishScript,
+  checkScript,
+  cancelScript,
+  createGroupScript,
+  leaveScript,
+  claimNameScript,
+  reportScript
+]

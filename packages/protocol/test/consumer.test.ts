@@ -23,8 +23,8 @@ before(async () => {
 after(() => redis.stop())
 
 /** Makes it look as if `holder` had been silent about an entry for an hour. */
-async function silence({ commands, keys }: Lab, holder: string, entry: string): Promise<void> {
-  await commands.xClaimJustId(keys.jobs, group, holder, 0, entry, { IDLE: hourMs })
+async function silence({ redis, keys }: Lab, holder: string, entry: string): Promise<void> {
+  await redis.xClaimJustId(keys.jobs, group, holder, 0, entry, { IDLE: hourMs })
 }
 
 /** The one entry that was delivered and not finished. */
@@ -36,8 +36,8 @@ async function onlyPending(consumer: Consumer, idleMs = 0): Promise<Pending> {
 }
 
 /** An entry that no gateway of this version wrote. */
-async function addUnreadable({ commands, keys }: Lab): Promise<string> {
-  return String(await commands.xAdd(keys.jobs, '*', { v: '99' }))
+async function addUnreadable({ redis, keys }: Lab): Promise<string> {
+  return String(await redis.xAdd(keys.jobs, '*', { v: '99' }))
 }
 
 test('jobs are read in order, each by one worker', async t => {
@@ -188,7 +188,7 @@ test('a job that no worker can read is not claimed either', async t => {
 test('trimming removes what is old, and nothing else', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
-  await lab.commands.xAdd(lab.keys.jobs, '1-0', { v: '1' })
+  await lab.redis.xAdd(lab.keys.jobs, '1-0', { v: '1' })
   const { id } = await lab.enqueue()
   assert.equal(await worker.trim(limits.strandedMs), 1)
   assert.equal(await worker.trim(limits.strandedMs), 0)
@@ -205,14 +205,14 @@ test('what is trimmed under a worker’s hands is not claimed, and lost to the g
   const { job } = await lab.delivered(worker)
   assert.equal(await worker.trim(limits.strandedMs), 1)
   assert.equal(await worker.claim(await onlyPending(worker), 0), undefined)
-  assert.deepEqual(await lab.producer.check([job.id]), [{ id: job.id, state: 'lost' }])
+  assert.deepEqual(await lab.producer.check([job]), [{ id: job.id, state: 'lost' }])
   await lab.assertEmpty()
 })
 
 const wipes: Record<string, (lab: Lab) => Promise<unknown>> = {
-  'DEL of the stream': ({ commands, keys }) => commands.del(keys.jobs),
-  FLUSHALL: ({ commands }) => commands.flushAll(),
-  'XGROUP DESTROY': ({ commands, keys }) => commands.xGroupDestroy(keys.jobs, group)
+  'DEL of the stream': ({ redis, keys }) => redis.del(keys.jobs),
+  FLUSHALL: ({ redis }) => redis.flushAll(),
+  'XGROUP DESTROY': ({ redis, keys }) => redis.xGroupDestroy(keys.jobs, group)
 }
 
 for (const [what, wipe] of Object.entries(wipes)) {
@@ -220,7 +220,7 @@ for (const [what, wipe] of Object.entries(wipes)) {
     const lab = await openLab(t, redis.url)
     const worker = await lab.worker('a')
     const reading = assert.rejects(worker.read(1, assert.ifError), isStreamGone)
-    await until('the read blocks', async () => /blocked_clients:1\b/.test(await lab.commands.info('clients')))
+    await until('the read blocks', async () => /blocked_clients:1\b/.test(await lab.redis.info('clients')))
     await wipe(lab)
     await reading
     await assert.rejects(worker.read(1, assert.ifError), isStreamGone)

@@ -2,14 +2,17 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import {
+  askOf,
   createClock,
   createConnection,
   createConsumer,
   createProducer,
+  fingerprintOf,
   group,
   keysOf,
   protocolVersion,
   replyChannel,
+  type Answer,
   type Connection,
   type Consumer,
   type DeadLetter,
@@ -18,9 +21,11 @@ import {
   type FailureCode,
   type Job,
   type Log,
-  type Success
+  type Producer,
+  type Success,
+  type WorkerReport
 } from '@streamsight/protocol'
-import { until } from '../../../test/support/until.ts'
+import { openRedis } from '../../../test/support/redis.ts'
 
 export type Teardown = Pick<TestContext, 'after'>
 
@@ -30,14 +35,18 @@ export const silent: Log = { info() {}, warn() {}, error() {} }
 export async function openLab(t: Teardown, url: string) {
   const prefix = `t${randomUUID().slice(0, 8)}`
   const keys = keysOf(prefix, 'everyday')
-  const commands = await connect(t, url)
-  const producer = createProducer(commands, keys)
+  const [commands, redis] = [await connect(t, url), await openRedis(t, url)]
+  const producer = producerOf('gateway-1')
 
   return {
     prefix,
     keys,
     commands,
+    /** What the protocol itself has no words for. */
+    redis,
     producer,
+    /** The same model's queue as another gateway sees it. */
+    producerOf,
     job: (fields: Partial<Job> = {}): Job => jobOf(prefix, fields),
     enqueue,
     worker,
@@ -50,9 +59,13 @@ export async function openLab(t: Teardown, url: string) {
 
     /** Nothing is queued, nothing is with a worker. */
     async assertEmpty(): Promise<void> {
-      assert.equal(await commands.xLen(keys.jobs), 0)
-      assert.equal((await commands.xPending(keys.jobs, group)).pending, 0)
+      assert.equal(await redis.xLen(keys.jobs), 0)
+      assert.equal((await redis.xPending(keys.jobs, group)).pending, 0)
     }
+  }
+
+  function producerOf(gateway: string): Producer {
+    return createProducer({ commands, uploads: commands, keys, gateway })
   }
 
   async function enqueue(fields: Partial<Job> = {}): Promise<Job> {
@@ -73,13 +86,9 @@ export async function openLab(t: Teardown, url: string) {
 
 export type Lab = Awaited<ReturnType<typeof openLab>>
 
-export async function connect(t: Teardown, url: string, log = silent): Promise<Connection> {
-  const connection = createConnection({ url, name: 'test', log })
-  t.after(async () => {
-    // Destroyed while it connects, node-redis would keep the new socket, and this process alive.
-    await until('the connection is back', () => connection.isReady)
-    connection.destroy()
-  })
+export async function connect(t: Teardown, url: string, { log = silent, name = 'test' } = {}): Promise<Connection> {
+  const connection = createConnection({ url, name, log })
+  t.after(() => connection.destroy())
   await connection.connect()
   return connection
 }
@@ -95,14 +104,16 @@ export async function readOne(consumer: Consumer): Promise<Delivery> {
 
 export function jobOf(prefix: string, fields: Partial<Job> = {}): Job {
   const id = fields.id ?? randomUUID()
+  const image = fields.image ?? Buffer.from('the bytes of a picture')
   return {
     id,
     ttlMs: 10_000,
     replyTo: replyChannel(prefix, id),
     format: 'jpeg',
     attempt: 0,
+    fingerprint: fingerprintOf(image),
     options: { topK: 5 },
-    image: Buffer.from('the bytes of a picture'),
+    image,
     ...fields
   }
 }
@@ -121,6 +132,11 @@ export function success(id: string, label = 'tabby'): Success {
     deliveries: 1,
     timings: { queueMs: 1.5, decodeMs: 2.5, inferMs: 3.5 }
   }
+}
+
+/** The same as it is stored and published. */
+export function answered(id: string, label?: string): Answer {
+  return { ...success(id, label), ask }
 }
 
 export function failure(id: string, code: FailureCode = 'UNDECODABLE_IMAGE'): Failure {
@@ -148,10 +164,28 @@ export function letterOf(id: string): DeadLetter {
   }
 }
 
+export function reportOf(name: string): WorkerReport {
+  return {
+    name,
+    pid: 4711,
+    state: 'ready',
+    model: { name: 'everyday', version: '1', classes: 1_000, width: 224, height: 224 },
+    engine: 'cpu',
+    latency: { aMs: 3, bMs: 1.5 },
+    maxBatch: 16,
+    ratePerSecond: 400,
+    held: 2,
+    finished: 12
+  }
+}
+
+/** What every job of `jobOf` asks, unless a test says otherwise. */
+export const ask = askOf(jobOf('any'))
+
 /** What is published on a job's channel, in order. */
 export async function listen(t: Teardown, url: string, channel: string) {
   const messages: string[] = []
-  const subscriber = await connect(t, url)
+  const subscriber = await openRedis(t, url)
   await subscriber.subscribe(channel, message => {
     messages.push(message)
   })

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { array, assert, asyncProperty, constantFrom, nat, oneof, record } from 'fast-check'
 import { startRedis } from '../../../scripts/redis.js'
+import { openRedis } from '../../../test/support/redis.ts'
 import { connect } from './lab.ts'
 import { createWorld, type World } from './world.ts'
 
@@ -19,8 +20,10 @@ const n = nat({ max: 11 })
 const work = record({
   act: constantFrom<keyof World['steps']>(
     'enqueue',
+    'askOther',
     'read',
     'finish',
+    'fail',
     'claim',
     'crash',
     'handBack',
@@ -51,9 +54,10 @@ const acts = array(oneof({ weight: 5, arbitrary: work }, { weight: 1, arbitrary:
 
 test('whatever happens in whatever order, every open request is answered once and nothing is left behind', async t => {
   const [commands, blocking] = [await connect(t, redis.url), await connect(t, redis.url)]
+  const raw = await openRedis(t, redis.url)
   await assert(
     asyncProperty(acts, async acts => {
-      const world = createWorld({ commands, blocking, prefix: `t${randomUUID().slice(0, 8)}` })
+      const world = createWorld({ commands, redis: raw, blocking, prefix: `t${randomUUID().slice(0, 8)}` })
       for (const { act, n } of acts) {
         await { ...world.steps, ...world.losses }[act](n)
         await world.assertHolds()

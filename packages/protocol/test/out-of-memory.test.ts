@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { isOutOfMemory, isReply } from '@streamsight/protocol'
+import { createClock, createRegistration, isOutOfMemory, isReply, readWorkers } from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
-import { failure, letterOf, openLab, readOne, success, type Lab } from './lab.ts'
+import { answered, failure, letterOf, openLab, readOne, reportOf, success, type Lab } from './lab.ts'
 
 let redis: Awaited<ReturnType<typeof startRedis>>
 
@@ -12,16 +12,16 @@ before(async () => {
 after(() => redis.stop())
 
 /** As long as `work` goes on, Redis refuses every write that needs memory. */
-async function whileFull({ commands }: Lab, work: () => Promise<void>): Promise<void> {
-  await commands.configSet('maxmemory', '1')
+async function whileFull({ redis }: Lab, work: () => Promise<void>): Promise<void> {
+  await redis.configSet('maxmemory', '1')
   try {
     await work()
   } finally {
-    await commands.configSet('maxmemory', '0')
+    await redis.configSet('maxmemory', '0')
   }
 }
 
-test('ENQ is refused and says why', async t => {
+test('enqueue is refused and says why', async t => {
   const lab = await openLab(t, redis.url)
   await lab.worker('a')
   await whileFull(lab, () =>
@@ -33,7 +33,7 @@ test('ENQ is refused and says why', async t => {
 
 test('a write that no script made is refused and says why', async t => {
   const lab = await openLab(t, redis.url)
-  await whileFull(lab, () => assert.rejects(lab.commands.set('key', 'value'), isOutOfMemory))
+  await whileFull(lab, () => assert.rejects(lab.redis.set('key', 'value'), isOutOfMemory))
 })
 
 test('the queue drains, though the scripts are gone too', async t => {
@@ -41,13 +41,13 @@ test('the queue drains, though the scripts are gone too', async t => {
   const worker = await lab.worker('a')
   const [first, second, third] = [await lab.enqueue(), await lab.enqueue(), await lab.enqueue()]
   await whileFull(lab, async () => {
-    await lab.commands.scriptFlush()
+    await lab.redis.scriptFlush()
     assert.equal(await worker.finish(await readOne(worker), success(first.id)), true)
     assert.equal(await worker.finish(await readOne(worker), failure(second.id), letterOf(second.id)), true)
     await lab.producer.cancel(third.id)
   })
   await lab.assertEmpty()
-  assert.equal(await lab.commands.xLen(lab.keys.dead), 1)
+  assert.equal(await lab.redis.xLen(lab.keys.dead), 1)
 })
 
 test('a job changes hands and its lease is renewed', async t => {
@@ -62,15 +62,15 @@ test('a job changes hands and its lease is renewed', async t => {
   })
 })
 
-test('CHECK finds outcomes and losses, and a worker can leave', async t => {
+test('check finds outcomes and losses, and a worker can leave', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
   const delivery = await lab.delivered(worker)
   const { id } = delivery.job
   await whileFull(lab, async () => {
     await worker.finish(delivery, success(id))
-    assert.deepEqual(await lab.producer.check([id, 'unknown']), [
-      { id, state: 'finished', outcome: success(id) },
+    assert.deepEqual(await lab.producer.check([delivery.job, lab.job({ id: 'unknown' })]), [
+      { id, state: 'finished', outcome: answered(id) },
       { id: 'unknown', state: 'lost' }
     ])
     assert.equal(await worker.leave(), true)
@@ -84,4 +84,17 @@ test('an error that says nothing of memory is none of it', () => {
   )
   assert.equal(isOutOfMemory(new Error('NOSCRIPT No matching script')), false)
   assert.equal(isOutOfMemory('OOM '), false)
+})
+
+test('B5: a worker says that it lives, and a new one joins', async t => {
+  const lab = await openLab(t, redis.url)
+  await whileFull(lab, async () => {
+    await createRegistration(lab.commands, lab.keys, createClock(lab.commands)).report(reportOf('new'))
+    // Creates stream and group.
+    await lab.worker('new')
+  })
+  assert.deepEqual(
+    (await readWorkers(lab.commands, lab.keys)).map(({ name }) => name),
+    ['new']
+  )
 })

@@ -6,11 +6,10 @@ import {
   limits,
   readWorkers,
   type Clock,
-  type Connection,
-  type WorkerReport
+  type Connection
 } from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
-import { openLab, type Lab } from './lab.ts'
+import { openLab, reportOf, type Lab } from './lab.ts'
 
 const minuteMs = 60_000
 let redis: Awaited<ReturnType<typeof startRedis>>
@@ -20,24 +19,8 @@ before(async () => {
 })
 after(() => redis.stop())
 
-function reportOf(name: string): WorkerReport {
-  return {
-    name,
-    pid: 4711,
-    state: 'ready',
-    model: { name: 'everyday', version: '1', classes: 1_000, width: 224, height: 224 },
-    engine: 'cpu',
-    latency: { aMs: 3, bMs: 1.5 },
-    maxBatch: 16,
-    ratePerSecond: 400,
-    held: 2,
-    finished: 12
-  }
-}
-
-async function redisNowMs(commands: Connection): Promise<number> {
-  const [seconds, micros] = await commands.sendCommand<[string, string]>(['TIME'])
-  return Number(seconds) * 1_000 + Number(micros) / 1_000
+function redisNowMs(commands: Connection): Promise<number> {
+  return commands.timeMs()
 }
 
 /** A clock that is `agoMs` behind Redis. */
@@ -116,7 +99,7 @@ test('a worker that is removed is not read any more, and nothing is left of it',
     ['b']
   )
   await createRegistration(lab.commands, lab.keys, clock).remove('b')
-  assert.equal(await lab.commands.exists([lab.keys.workers, lab.keys.seen]), 0)
+  assert.equal(await lab.redis.exists([lab.keys.workers, lab.keys.seen]), 0)
 })
 
 test('only a worker that was silent for long is forgotten', async t => {
@@ -128,7 +111,7 @@ test('only a worker that was silent for long is forgotten', async t => {
     (await readWorkers(lab.commands, lab.keys)).map(({ name }) => name),
     ['silent']
   )
-  assert.deepEqual(await lab.commands.hKeys(lab.keys.workers), ['silent'])
+  assert.deepEqual(await lab.redis.hKeys(lab.keys.workers), ['silent'])
 })
 
 test('a model without workers has none', async t => {

@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test'
 import { createDeadLetters, encodeOutcome, group, limits } from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
 import { until } from '../../../test/support/until.ts'
-import { failure, letterOf, listen, openLab, success } from './lab.ts'
+import { answered, ask, failure, letterOf, listen, openLab, readOne, success } from './lab.ts'
 
 let redis: Awaited<ReturnType<typeof startRedis>>
 
@@ -12,40 +12,40 @@ before(async () => {
 })
 after(() => redis.stop())
 
-test('ENQ puts a job on the stream, under a marker that outlives its deadline', async t => {
-  const { producer, worker, job, commands, keys } = await openLab(t, redis.url)
+test('enqueue puts a job on the stream, under a marker that outlives its deadline', async t => {
+  const { producer, worker, job, redis: raw, keys } = await openLab(t, redis.url)
   await worker('a')
   const { id, ttlMs, ...rest } = job()
   assert.deepEqual(await producer.enqueue({ id, ttlMs, ...rest }, 1), { state: 'queued' })
-  const entries = await commands.xRange(keys.jobs, '-', '+')
+  const entries = await raw.xRange(keys.jobs, '-', '+')
   assert.deepEqual(
     entries?.map(entry => entry.id),
-    [await commands.get(keys.job(id))]
+    [await raw.hGet(keys.job(id), 'entry')]
   )
-  const markedMs = await commands.pTTL(keys.job(id))
+  const markedMs = await raw.pTTL(keys.job(id))
   assert.ok(markedMs > ttlMs && markedMs <= ttlMs + limits.jobGraceMs, `${markedMs}`)
 })
 
-test('ENQ of an id that waits already adds nothing', async t => {
-  const { producer, enqueue, commands, keys } = await openLab(t, redis.url)
+test('enqueue of an id that waits already adds nothing', async t => {
+  const { producer, enqueue, redis: raw, keys } = await openLab(t, redis.url)
   const job = await enqueue()
   assert.deepEqual(await producer.enqueue(job, 1_000), { state: 'waiting' })
-  assert.equal(await commands.xLen(keys.jobs), 1)
+  assert.equal(await raw.xLen(keys.jobs), 1)
 })
 
-test('ENQ of an id that has an outcome gives it', async t => {
+test('enqueue of an id that has an outcome gives it', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
   const delivery = await lab.delivered(worker)
   await worker.finish(delivery, success(delivery.job.id))
   assert.deepEqual(await lab.producer.enqueue(delivery.job, 1_000), {
     state: 'finished',
-    outcome: success(delivery.job.id)
+    outcome: answered(delivery.job.id)
   })
   await lab.assertEmpty()
 })
 
-test('ENQ on a full stream says how full, and an id that waits there is still known', async t => {
+test('enqueue on a full stream says how full, and an id that waits there is still known', async t => {
   const { producer, enqueue, job } = await openLab(t, redis.url)
   await enqueue()
   const second = await enqueue()
@@ -54,10 +54,10 @@ test('ENQ on a full stream says how full, and an id that waits there is still kn
   assert.equal(await producer.depth(), 2)
 })
 
-test('ENQ without a stream makes it, with the group at 0', async t => {
-  const { producer, job, commands, keys } = await openLab(t, redis.url)
+test('enqueue without a stream makes it, with the group at 0', async t => {
+  const { producer, job, redis: raw, keys } = await openLab(t, redis.url)
   assert.deepEqual(await producer.enqueue(job(), 1), { state: 'queued' })
-  const groups = await commands.xInfoGroups(keys.jobs)
+  const groups = await raw.xInfoGroups(keys.jobs)
   assert.deepEqual(
     groups.map(info => [info.name, info['last-delivered-id']]),
     [[group, '0-0']]
@@ -72,7 +72,7 @@ test('what was enqueued before any worker came is delivered', async t => {
   assert.equal(delivery?.job.id, id)
 })
 
-test('FIN stores the first outcome, publishes it, and takes the job off the stream', async t => {
+test('finish stores the first outcome, publishes it, and takes the job off the stream', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
   const delivery = await lab.delivered(worker)
@@ -80,12 +80,12 @@ test('FIN stores the first outcome, publishes it, and takes the job off the stre
   const messages = await listen(t, redis.url, replyTo)
   assert.equal(await worker.finish(delivery, success(id, 'first')), true)
   await until('the outcome is published', () => messages.length > 0)
-  assert.deepEqual(messages, [encodeOutcome(success(id, 'first'))])
-  assert.equal(await lab.commands.get(lab.keys.result(id)), messages[0])
+  assert.deepEqual(messages, [encodeOutcome(success(id, 'first'), ask)])
+  assert.equal(await lab.redis.hGet(lab.keys.result(id), 'outcome'), messages[0])
   await lab.assertEmpty()
 })
 
-test('a second FIN changes nothing and publishes nothing', async t => {
+test('a second finish changes nothing and publishes nothing', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
   const delivery = await lab.delivered(worker)
@@ -93,25 +93,25 @@ test('a second FIN changes nothing and publishes nothing', async t => {
   const messages = await listen(t, redis.url, replyTo)
   await worker.finish(delivery, success(id, 'first'))
   assert.equal(await worker.finish(delivery, success(id, 'second'), letterOf(id)), false)
-  await lab.commands.publish(replyTo, 'the end')
+  await lab.redis.publish(replyTo, 'the end')
   await until('the end', () => messages.includes('the end'))
-  assert.deepEqual(messages, [encodeOutcome(success(id, 'first')), 'the end'])
-  assert.equal(await lab.commands.get(lab.keys.result(id)), messages[0])
-  assert.equal(await lab.commands.exists(lab.keys.dead), 0)
+  assert.deepEqual(messages, [encodeOutcome(success(id, 'first'), ask), 'the end'])
+  assert.equal(await lab.redis.hGet(lab.keys.result(id), 'outcome'), messages[0])
+  assert.equal(await lab.redis.exists(lab.keys.dead), 0)
   await lab.assertEmpty()
 })
 
-test('a second FIN still takes the redelivered job off the stream', async t => {
+test('a second finish still takes the redelivered job off the stream', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
   const delivery = await lab.delivered(worker)
   const { id } = delivery.job
-  await lab.commands.set(lab.keys.result(id), encodeOutcome(success(id, 'first')))
+  await lab.redis.hSet(lab.keys.result(id), { ask, outcome: encodeOutcome(success(id, 'first'), ask) })
   assert.equal(await worker.finish(delivery, success(id, 'second')), false)
   await lab.assertEmpty()
 })
 
-test('FIN writes a dead letter with the first outcome, which an operator can read and remove', async t => {
+test('finish writes a dead letter with the first outcome, which an operator can read and remove', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
   const delivery = await lab.delivered(worker)
@@ -148,12 +148,12 @@ for (const [what, [outcome, overMs, upToMs]] of Object.entries(remembered)) {
     const worker = await lab.worker('a')
     const delivery = await lab.delivered(worker)
     await worker.finish(delivery, outcome(delivery.job.id))
-    const ttlMs = await lab.commands.pTTL(lab.keys.result(delivery.job.id))
+    const ttlMs = await lab.redis.pTTL(lab.keys.result(delivery.job.id))
     assert.ok(ttlMs > overMs && ttlMs <= upToMs, `${ttlMs}`)
   })
 }
 
-test('CANCEL takes a queued job off the stream, and its id can be enqueued anew', async t => {
+test('cancel takes a queued job off the stream, and its id can be enqueued anew', async t => {
   const lab = await openLab(t, redis.url)
   await lab.worker('a')
   const job = await lab.enqueue()
@@ -162,7 +162,7 @@ test('CANCEL takes a queued job off the stream, and its id can be enqueued anew'
   assert.deepEqual(await lab.producer.enqueue(job, 1), { state: 'queued' })
 })
 
-test('CANCEL takes a job from the worker that has it, which then finishes in vain', async t => {
+test('cancel takes a job from the worker that has it, which then finishes in vain', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
   const delivery = await lab.delivered(worker)
@@ -172,25 +172,25 @@ test('CANCEL takes a job from the worker that has it, which then finishes in vai
   await lab.assertEmpty()
 })
 
-test('CANCEL of a finished job leaves its outcome', async t => {
+test('cancel of a finished job leaves its outcome', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
   const delivery = await lab.delivered(worker)
   await worker.finish(delivery, success(delivery.job.id))
   await lab.producer.cancel(delivery.job.id)
-  assert.deepEqual(await lab.producer.check([delivery.job.id]), [
-    { id: delivery.job.id, state: 'finished', outcome: success(delivery.job.id) }
+  assert.deepEqual(await lab.producer.check([delivery.job]), [
+    { id: delivery.job.id, state: 'finished', outcome: answered(delivery.job.id) }
   ])
 })
 
-test('CANCEL of an id that was never enqueued, twice, or with the stream gone does nothing', async t => {
+test('cancel of an id that was never enqueued, twice, or with the stream gone does nothing', async t => {
   const lab = await openLab(t, redis.url)
   await lab.producer.cancel('unknown')
   const { id } = await lab.enqueue()
-  await lab.commands.del(lab.keys.jobs)
+  await lab.redis.del(lab.keys.jobs)
   await lab.producer.cancel(id)
   await lab.producer.cancel(id)
-  assert.deepEqual(await lab.commands.keys(`*${lab.prefix}*`), [])
+  assert.deepEqual(await lab.redis.keys(`*${lab.prefix}*`), [])
 })
 
 test('a worker that holds a job cannot leave, one that holds nothing can', async t => {
@@ -201,29 +201,83 @@ test('a worker that holds a job cannot leave, one that holds nothing can', async
   assert.equal((await worker.pending({ idleMs: 0, mine: true, count: 1 })).length, 1)
   await worker.finish(delivery, success(delivery.job.id))
   assert.equal(await worker.leave(), true)
-  assert.deepEqual(await lab.commands.xInfoConsumers(lab.keys.jobs, group), [])
+  assert.deepEqual(await lab.redis.xInfoConsumers(lab.keys.jobs, group), [])
 })
 
 test('a worker can leave when the stream is gone', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
-  await lab.commands.del(lab.keys.jobs)
+  await lab.redis.del(lab.keys.jobs)
   assert.equal(await worker.leave(), true)
 })
 
 test('every script is loaded again after SCRIPT FLUSH', async t => {
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('a')
-  const flush = () => lab.commands.scriptFlush()
+  const flush = () => lab.redis.scriptFlush()
   await flush()
   const delivery = await lab.delivered(worker)
   const { id } = delivery.job
   await flush()
-  assert.deepEqual(await lab.producer.check([id]), [{ id, state: 'owned' }])
+  assert.equal((await lab.producer.check([delivery.job]))[0]?.state, 'running')
   await flush()
   assert.equal(await worker.finish(delivery, success(id)), true)
   await flush()
   await lab.producer.cancel(id)
   await flush()
   assert.equal(await worker.leave(), true)
+})
+
+test('B8: another picture or another topK under the same id is refused, queued or finished', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const job = await lab.enqueue()
+  const others = [lab.job({ id: job.id, image: Buffer.from('another') }), lab.job({ id: job.id, options: { topK: 1 } })]
+  for (const other of others) assert.deepEqual(await lab.producer.enqueue(other, 10), { state: 'mismatch' })
+  await worker.finish(await readOne(worker), success(job.id))
+  for (const other of others) {
+    assert.deepEqual(await lab.producer.enqueue(other, 10), { state: 'mismatch' })
+    assert.deepEqual(await lab.producer.check([other]), [{ id: job.id, state: 'mismatch' }])
+  }
+})
+
+for (const code of ['DEADLINE_EXCEEDED', 'INFERENCE_FAILED'] as const) {
+  test(`B7: ${code} answers who waits, and makes room for who comes later`, async t => {
+    const lab = await openLab(t, redis.url)
+    const worker = await lab.worker('a')
+    const { id, ...job } = await lab.enqueue()
+    await worker.finish(await readOne(worker), failure(id, code))
+    assert.equal((await lab.producer.check([{ id, ...job }]))[0]?.state, 'finished')
+    assert.deepEqual(await lab.producer.enqueue({ id, ...job }, 10), { state: 'queued' })
+    assert.equal(await worker.finish(await readOne(worker), success(id)), true)
+    assert.deepEqual(await lab.producer.check([{ id, ...job }]), [{ id, state: 'finished', outcome: answered(id) }])
+  })
+}
+
+test('B7: the marker of a job lives as long as the latest of those who wait for it', async t => {
+  const lab = await openLab(t, redis.url)
+  const job = await lab.enqueue({ ttlMs: 1_000 })
+  await lab.producer.enqueue({ ...job, ttlMs: 60_000 }, 10)
+  await lab.producer.enqueue({ ...job, ttlMs: 1_000 }, 10)
+  assert.ok((await lab.redis.pTTL(lab.keys.job(job.id))) > 60_000)
+})
+
+test('B9: a job is cancelled when the last gateway that waits for it leaves', async t => {
+  const lab = await openLab(t, redis.url)
+  await lab.worker('a')
+  const other = lab.producerOf('gateway-2')
+  const job = await lab.enqueue()
+  assert.deepEqual(await other.enqueue(job, 10), { state: 'waiting' })
+  await lab.producer.cancel(job.id)
+  assert.equal(await lab.producer.depth(), 1)
+  await other.cancel(job.id)
+  await lab.assertEmpty()
+})
+
+test('B9: who only looks after a job waits for it too', async t => {
+  const lab = await openLab(t, redis.url)
+  const job = await lab.enqueue()
+  await lab.producerOf('gateway-2').check([job])
+  await lab.producer.cancel(job.id)
+  assert.equal(await lab.producer.depth(), 1)
 })

@@ -15,7 +15,7 @@ import {
   replyChannel
 } from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
-import { failure, jobOf, openLab, readOne, success } from './lab.ts'
+import { ask, failure, jobOf, openLab, readOne, success } from './lab.ts'
 
 const id = '5f2b8a52-8f4e-4c39-9a58-2d0f6f3b7c11'
 let redis: Awaited<ReturnType<typeof startRedis>>
@@ -65,7 +65,7 @@ test('the words of the protocol are these', () => {
   ])
 })
 
-test('a job is a stream entry of eight fields, the image last', async t => {
+test('a job is a stream entry of nine fields, the image last', async t => {
   const lab = await openLab(t, redis.url)
   await lab.enqueue({
     id,
@@ -76,7 +76,7 @@ test('a job is a stream entry of eight fields, the image last', async t => {
     options: { topK: 3 },
     image: Buffer.from('RIFF')
   })
-  const entries = await lab.commands.sendCommand<Array<[string, string[]]>>(['XRANGE', lab.keys.jobs, '-', '+'])
+  const entries = await lab.redis.sendCommand<Array<[string, string[]]>>(['XRANGE', lab.keys.jobs, '-', '+'])
   assert.deepEqual(
     entries.map(([, fields]) => fields),
     [
@@ -95,6 +95,8 @@ test('a job is a stream entry of eight fields, the image last', async t => {
         '2',
         'opt',
         '{"topK":3}',
+        'fp',
+        sha256(Buffer.from('RIFF')),
         'img',
         'RIFF'
       ]
@@ -106,15 +108,16 @@ test('a success is this JSON', () => {
   const text =
     `{"v":1,"id":"${id}","status":"ok","predictions":[{"label":"tabby","probability":0.75}],` +
     '"model":{"name":"everyday","version":"1"},"engine":"cpu","worker":"host-1","batchSize":4,"deliveries":1,' +
-    '"timings":{"queueMs":1.5,"decodeMs":2.5,"inferMs":3.5}}'
-  assert.equal(encodeOutcome(success(id)), text)
-  assert.deepEqual(decodeOutcome(text), success(id))
+    '"timings":{"queueMs":1.5,"decodeMs":2.5,"inferMs":3.5},' +
+    `"ask":"${ask}"}`
+  assert.equal(encodeOutcome(success(id), ask), text)
+  assert.deepEqual(decodeOutcome(text), { ...success(id), ask })
 })
 
 test('a failure is this JSON', () => {
-  const text = `{"v":1,"id":"${id}","status":"error","code":"UNDECODABLE_IMAGE","message":"The image is broken","worker":"host-1","deliveries":1}`
-  assert.equal(encodeOutcome(failure(id)), text)
-  assert.deepEqual(decodeOutcome(text), failure(id))
+  const text = `{"v":1,"id":"${id}","status":"error","code":"UNDECODABLE_IMAGE","message":"The image is broken","worker":"host-1","deliveries":1,"ask":"${ask}"}`
+  assert.equal(encodeOutcome(failure(id), ask), text)
+  assert.deepEqual(decodeOutcome(text), { ...failure(id), ask })
 })
 
 test('a dead letter has these fields', () => {
@@ -152,7 +155,7 @@ test('a job is decoded into what was encoded', () => {
   assert.deepEqual(decodeJob(fieldsOf()), jobOf('ss', { id }))
 })
 
-for (const field of ['v', 'id', 'ttl', 're', 'ct', 'n', 'opt', 'img']) {
+for (const field of ['v', 'id', 'ttl', 're', 'ct', 'n', 'opt', 'fp', 'img']) {
   test(`a job without "${field}" is refused by that name`, () => {
     assert.throws(() => decodeJob(fieldsOf({ [field]: undefined })), { message: `job without field "${field}"` })
   })
@@ -169,7 +172,7 @@ test('a job with an image type that no decoder knows is refused', () => {
 test('an outcome of another protocol version is refused', () => {
   for (const outcome of [success(id), failure(id)]) {
     assert.throws(
-      () => decodeOutcome(JSON.stringify({ ...outcome, v: 2 })),
+      () => decodeOutcome(JSON.stringify({ ...outcome, ask, v: 2 })),
       /^Error: not an outcome of protocol version 1: \{"v":2/
     )
   }
@@ -184,8 +187,9 @@ test('what is no outcome is refused', () => {
     '{}',
     '"ok"',
     '{"v":1',
-    JSON.stringify(untimed),
-    JSON.stringify({ ...failure(id), code: 'UNHEARD_OF' })
+    JSON.stringify({ ...untimed, ask }),
+    JSON.stringify({ ...failure(id), code: 'UNHEARD_OF', ask }),
+    JSON.stringify(success(id))
   ]
   for (const text of garbage) assert.throws(() => decodeOutcome(text), `accepted ${text}`)
 })

@@ -19,8 +19,8 @@ export function createHealth({
   const started = new Set<string>()
 
   return {
-    /** Would a restart help? Only if a Redis connection gave up for good. */
-    live: (): Health => verdict(broker.isOpen() ? [] : ['a Redis connection was closed for good']),
+    /** Would a restart help? Connections to Redis never give up, so that whoever can answer this is alive. */
+    live: (): Health => verdict([]),
 
     /** Should requests be sent here? Yes as long as one model can be asked; the reasons say which can't. */
     ready(): Health {
@@ -42,6 +42,7 @@ export function createHealth({
     const reasons: string[] = []
     if (isClosing()) reasons.push('shutting down')
     if (broker.awayMs() > 0) reasons.push(`Redis has been away for ${Math.ceil(broker.awayMs() / 1_000)} s`)
+    if (broker.isOutOfMemory()) reasons.push('Redis is out of memory (maxmemory) and refuses images')
     return reasons
   }
 

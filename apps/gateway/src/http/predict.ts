@@ -1,5 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
 import type { Outcome, Success } from '@streamsight/protocol'
@@ -8,6 +7,8 @@ import type { Broker } from '../requests/broker.ts'
 import type { Config } from '../config.ts'
 import { ApiError } from '../errors.ts'
 import type { Fleet, Fleets } from '../requests/fleet.ts'
+import { jobIdOf } from '../requests/job-id.ts'
+import { createOverload } from '../requests/overload.ts'
 import type { Metrics } from '../metrics.ts'
 import { readUpload, tooLarge } from './upload.ts'
 
@@ -57,6 +58,7 @@ const formBytes = 65_536
 export function createPredict({ config, broker, fleets, admission, metrics, isClosing }: PredictDependencies) {
   const limits = { maxBytes: config.MAX_IMAGE_BYTES, maxPixels: config.MAX_IMAGE_PIXELS }
   const [defaultModel = ''] = fleets.keys()
+  const overload = createOverload({ broker, requestTimeoutMs: config.REQUEST_TIMEOUT_MS })
 
   return {
     /** The model of that name, or the default one, and who serves it. Throws MODEL_NOT_FOUND. */
@@ -67,10 +69,12 @@ export function createPredict({ config, broker, fleets, admission, metrics, isCl
       if (isClosing()) throw new ApiError('SHUTTING_DOWN')
       const { fleet } = target((request.query as Static<typeof Query>).model)
       if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
+      await untilKnown(fleet)
       if (!fleet.isStaffed()) throw new ApiError('NO_WORKERS', { retryAfterS: 5 })
       const declared = Number(request.headers['content-length'] ?? config.MAX_IMAGE_BYTES)
       if (declared > maxBodyBytes(config.MAX_IMAGE_BYTES)) throw tooLarge(config.MAX_IMAGE_BYTES)
-      const leave = admission.enter(declared, fleet.retryAfterS())
+      overload.refuse(fleet)
+      const leave = admission.enter(declared, overload.retryAfterS(fleet))
       reply.raw.once('close', leave)
     },
 
@@ -80,7 +84,7 @@ export function createPredict({ config, broker, fleets, admission, metrics, isCl
       const { topK = defaultTopK, ...query } = request.query as Static<typeof Query>
       const { model, fleet } = target(query.model)
       const order = {
-        id: request.id,
+        id: (reply.jobId = jobIdOf(request.headers, model)),
         model,
         image,
         format,
@@ -97,6 +101,21 @@ export function createPredict({ config, broker, fleets, admission, metrics, isCl
     }
   }
 
+  function withRetryAfter(error: unknown, fleet: Fleet): never {
+    if (!(error instanceof ApiError && error.code === 'OVERLOADED')) throw error
+    const { message, cause } = error
+    throw new ApiError('OVERLOADED', { message, retryAfterS: overload.retryAfterS(fleet), cause })
+  }
+
+  /** A gateway that has just started does not know its workers yet: that is waited for like Redis. */
+  async function untilKnown(fleet: Fleet): Promise<void> {
+    const endMs = performance.now() + config.REQUEST_TIMEOUT_MS
+    while (!fleet.isKnown() && performance.now() < endMs) {
+      if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
+      await Promise.race([fleet.untilKnown(), sleep(100)])
+    }
+  }
+
   function target(name: string = defaultModel): { model: string; fleet: Fleet } {
     const fleet = fleets.get(name)
     if (fleet === undefined)
@@ -107,29 +126,9 @@ export function createPredict({ config, broker, fleets, admission, metrics, isCl
   }
 }
 
-function withRetryAfter(error: unknown, fleet: Fleet): never {
-  if (error instanceof ApiError && error.code === 'OVERLOADED')
-    throw new ApiError('OVERLOADED', { message: error.message, retryAfterS: fleet.retryAfterS(), cause: error.cause })
-  throw error
-}
-
 /** The largest body that can hold an image of `maxImageBytes`: base64 makes three bytes four. */
 export function maxBodyBytes(maxImageBytes: number): number {
   return Math.ceil(maxImageBytes / 3) * 4 + formBytes
-}
-
-/**
- * The id of a request, which is also its job's: random, or the same for the same Idempotency-Key of the same client to the
- * same model, so that a retry finds the first attempt's outcome.
- */
-export function requestIdOf({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): string {
-  const key = headers['idempotency-key']
-  if (typeof key !== 'string' || key === '') return randomUUID()
-  const [, model = ''] = /[?&]model=([^&]*)/.exec(url) ?? []
-  const digest = createHash('sha256')
-    .update(`${headers.authorization ?? ''}\n${model}\n${key}`)
-    .digest('hex')
-  return `${digest.slice(0, 8)}-${digest.slice(8, 12)}-8${digest.slice(13, 16)}-8${digest.slice(17, 20)}-${digest.slice(20, 32)}`
 }
 
 function successOf(outcome: Outcome): Success {

@@ -1,24 +1,28 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { randomUUID } from 'node:crypto'
 import { type ImageFormat } from '@streamsight/images'
 import {
   createConnection,
   createDeadLetters,
   createProducer,
   createReplyChannels,
-  isOutOfMemory,
+  createUploads,
+  enqueueScript,
+  fingerprintOf,
   keysOf,
   limits,
   readWorkers,
   replyChannel,
+  type Connection,
   type DeadLetters,
-  type EnqueueReply,
   type Job,
   type Outcome,
   type Producer,
+  type Script,
   type SeenWorker
 } from '@streamsight/protocol'
 import type { Logger } from '@streamsight/service'
-import { ApiError } from '../errors.ts'
+import { createDelivery } from './delivery.ts'
+import { createOpenRequests, type OpenRequest } from './open-requests.ts'
 
 export interface BrokerOptions {
   url: string
@@ -29,6 +33,7 @@ export interface BrokerOptions {
 
 /** An image to classify, and on what terms. */
 export interface Order {
+  /** As `jobIdOf` gives it. */
   id: string
   model: string
   image: Buffer
@@ -38,71 +43,67 @@ export interface Order {
   maxDepth: number
 }
 
-/** A request that was accepted and not answered. Several clients can wait for one: they sent the same Idempotency-Key. */
-interface Open {
-  job: Job
-  /** The queue of its model. */
-  producer: Producer
-  maxDepth: number
-  sinceMs: number
-  waiters: number
-  /** Redis has, or may have, the job. */
-  sent: boolean
-  /** Redis said that it has the job. From then on CHECK watches over it. */
-  acknowledged: boolean
-  settled: boolean
-  answer: Promise<Outcome>
-  resolve: (outcome: Outcome) => void
-  reject: (error: Error) => void
-  timer: NodeJS.Timeout
-}
+/**
+ * An outage shorter than this is sat out by requests that arrive in it; longer, and they are refused at once. Long enough
+ * for a slow script: Redis answers nothing in its first 5 s (busy-reply-threshold), and BUSY, an answer, from then on.
+ */
+const graceMs = 6_000
 
-/** An outage shorter than this is sat out by requests that arrive in it; longer, and they are refused at once. */
-const graceMs = 2_000
+/** For so long after Redis refused a job for want of memory, that is said. */
+const outOfMemoryMs = 5_000
 
 /**
- * Who is waiting for what. A request is settled by the first of: the message on its channel, its stored outcome found by
- * CHECK, its deadline, the client's leaving. As long as it is open the image stays in memory, so that whatever Redis loses
- * can be enqueued again.
+ * The Redis side of a gateway, over three connections, so that nothing short waits behind images: `commands` for *check*,
+ * *cancel* and the registry, `uploads` for *enqueue* alone, `subscriber` for the answers.
  */
 export function createBroker({ url, prefix, models, log }: BrokerOptions) {
-  const commands = createConnection({ url, name: 'gateway:commands', log })
-  const subscriber = createConnection({ url, name: 'gateway:subscriber', log })
-  const producers = new Map(models.map(model => [model, createProducer(commands, keysOf(prefix, model))]))
+  const connect = (purpose: string, preload: Script[] = []): Connection =>
+    createConnection({ url, name: `gateway:${purpose}`, log, preload })
+  const commands = connect('commands')
+  const images = connect('uploads', [enqueueScript])
+  const subscriber = connect('subscriber')
+  const connections = [commands, images, subscriber]
+  const gateway = randomUUID()
+  const uploads = createUploads(images)
   const channels = createReplyChannels({ subscriber, log })
-  const open = new Map<string, Open>()
-  let awaySinceMs: number | undefined = performance.now()
+  const producers = new Map(
+    models.map(model => [model, createProducer({ commands, uploads: images, keys: keysOf(prefix, model), gateway })])
+  )
+  const requests = createOpenRequests(forget)
+  const delivery = createDelivery({ requests, producers, channels, uploads, log })
   let sweeping = false
   let timer: NodeJS.Timeout | undefined
 
-  for (const connection of [commands, subscriber]) {
-    connection.on('error', () => {
-      awaySinceMs ??= performance.now()
-    })
-    connection.on('ready', () => {
-      if (commands.isReady && subscriber.isReady) awaySinceMs = undefined
-      // Messages may have been missed, and jobs wiped, while the connection was down.
-      void sweep({ minWaitMs: 0 })
-    })
-  }
+  commands.onBack(() => {
+    for (const producer of producers.values()) void delivery.prepare(producer)
+  })
+  // Messages may have been missed, and jobs wiped, while a connection was down.
+  for (const connection of connections) connection.onBack(() => void sweep({ minWaitMs: 0 }))
 
   return {
     get open(): number {
-      return open.size
+      return requests.size
     },
+    /** Jobs of a model that this gateway has on the stream. */
+    queued: (model: string): number =>
+      requests.all().filter(request => request.model === model && request.acknowledged).length,
     get listeners(): number {
       return channels.size
     },
     /** Milliseconds for which Redis has not been there; 0 if it is. */
-    awayMs: (): number => (awaySinceMs === undefined ? 0 : performance.now() - awaySinceMs),
-    isUsable: (): boolean => awaySinceMs === undefined || performance.now() - awaySinceMs < graceMs,
-    /** False once a connection gave up for good: only a restart brings it back. */
-    isOpen: (): boolean => commands.isOpen && subscriber.isOpen,
+    awayMs,
+    /** Whether requests may wait for it. */
+    isUsable: (): boolean => awayMs() < graceMs,
+    isOutOfMemory: (): boolean => performance.now() - delivery.outOfMemoryAtMs() < outOfMemoryMs,
+    /** Milliseconds until an image that comes now could be sent to Redis, by what the link carried lately. */
+    uploadWaitMs: uploads.waitMs,
+    /** Bytes of images that Redis has not acknowledged. */
+    uploadBytes: uploads.bytes,
 
     /** Starts connecting; resolves without waiting for Redis, which may come later. */
     start(): void {
       // Tried again for ever; only `close` ends it, and that is no news.
-      for (const connection of [commands, subscriber]) connection.connect().catch(() => {})
+      for (const connection of connections) connection.connect().catch(() => {})
       timer = setInterval(() => void sweep({ minWaitMs: limits.checkIntervalMs }), limits.checkIntervalMs)
     },
 
@@ -113,163 +114,58 @@ export function createBroker({ url, prefix, models, log }: BrokerOptions) {
     /** The outcome of an image. Rejects with an ApiError, or with `gone.reason` when the client left. `order.model` is one of `models`. */
     async classify(order: Order, gone: AbortSignal): Promise<Outcome> {
       gone.throwIfAborted()
-      const request = open.get(order.id) ?? begin(order)
-      request.waiters++
-      const leave = () => {
-        request.waiters--
-        if (request.waiters === 0) end(request, () => request.reject(gone.reason as Error))
-      }
-      gone.addEventListener('abort', leave, { once: true })
-      try {
-        return await request.answer
-      } finally {
-        gone.removeEventListener('abort', leave)
-      }
+      const job = jobOf(order)
+      const found = requests.find(job)
+      const request = found ?? requests.begin({ job, model: order.model, maxDepth: order.maxDepth })
+      const answer = requests.wait(request, { timeoutMs: order.timeoutMs, gone })
+      if (found === undefined) void delivery.send(request)
+      return await answer
     },
 
     async close(): Promise<void> {
       clearInterval(timer)
-      await channels.sweep()
-      commands.destroy()
-      subscriber.destroy()
+      for (const connection of connections) connection.destroy()
     }
   }
 
-  function begin(order: Order): Open {
-    const { promise, resolve, reject } = withResolvers<Outcome>()
-    const request: Open = {
-      job: {
-        id: order.id,
-        ttlMs: order.timeoutMs,
-        replyTo: replyChannel(prefix, order.id),
-        format: order.format,
-        attempt: 0,
-        options: { topK: order.topK },
-        image: order.image
-      },
-      producer: producerOf(order.model),
-      maxDepth: order.maxDepth,
-      sinceMs: performance.now(),
-      waiters: 0,
-      sent: false,
-      acknowledged: false,
-      settled: false,
-      answer: promise,
-      resolve,
-      reject,
-      timer: setTimeout(() => expire(request), order.timeoutMs)
-    }
-    // A waiter may have left before this is rejected.
-    promise.catch(() => {})
-    open.set(order.id, request)
-    void send(request)
-    return request
+  function awayMs(): number {
+    return Math.max(...connections.map(connection => connection.awayMs()))
   }
 
-  /** A listener exists before its job: SUBSCRIBE is acknowledged before ENQ is sent. */
-  async function send(request: Open): Promise<void> {
-    await persist(request, () => channels.open(request.job.replyTo, outcome => settle(request, outcome)))
-    await enqueue(request)
-  }
-
-  async function enqueue(request: Open): Promise<void> {
-    const reply = await persist(request, async () => {
-      request.sent = true
-      return await request.producer.enqueue({ ...request.job, ttlMs: remainingMs(request) }, request.maxDepth)
-    })
-    if (reply !== undefined) receive(request, reply)
-  }
-
-  function receive(request: Open, reply: EnqueueReply): void {
-    switch (reply.state) {
-      case 'queued':
-      case 'waiting':
-        request.acknowledged = true
-        break
-      case 'finished':
-        return settle(request, reply.outcome)
-      case 'full':
-        return end(request, () => request.reject(new ApiError('OVERLOADED')))
+  function jobOf({ id, image, format, topK, timeoutMs }: Order): Job {
+    return {
+      id,
+      ttlMs: timeoutMs,
+      replyTo: replyChannel(prefix, id),
+      format,
+      attempt: 0,
+      fingerprint: fingerprintOf(image),
+      options: { topK },
+      image
     }
   }
 
-  /** Repeats a step until it succeeds or the request is over. After an error Redis may or may not have done it; every step is safe to repeat. */
-  async function persist<T>(request: Open, step: () => Promise<T>): Promise<T | undefined> {
-    for (let waitMs = 25; !request.settled; waitMs = Math.min(2 * waitMs, 400)) {
-      try {
-        return await step()
-      } catch (error) {
-        if (isOutOfMemory(error) && request.job.attempt === 0) {
-          end(request, () =>
-            request.reject(new ApiError('OVERLOADED', { message: 'The queue is out of memory', cause: error }))
-          )
-        }
-        await sleep(waitMs)
-      }
-    }
-    return undefined
-  }
-
-  function settle(request: Open, outcome: Outcome): void {
-    // Redis has forgotten the job already; there is nothing to cancel.
-    request.sent = false
-    end(request, () => request.resolve(outcome))
-  }
-
-  function expire(request: Open): void {
-    end(request, () => request.reject(new ApiError(request.acknowledged ? 'DEADLINE_EXCEEDED' : 'BROKER_UNAVAILABLE')))
-  }
-
-  /** The one way out of `open`: whatever ends a request first, and only that. */
-  function end(request: Open, conclude: () => void): void {
-    if (request.settled) return
-    request.settled = true
-    clearTimeout(request.timer)
-    open.delete(request.job.id)
-    conclude()
-    void channels.close(request.job.replyTo)
+  function forget({ job, model, sent }: OpenRequest): void {
+    void channels.leave(job.replyTo)
     // Should this fail, the job runs in vain or expires with its deadline.
-    if (request.sent) request.producer.cancel(request.job.id).catch(() => {})
+    if (sent)
+      producerOf(model)
+        .cancel(job.id)
+        .catch(error => log.debug({ event: 'cancel-failed', err: error as Error }))
   }
 
-  /** Asks Redis where the jobs are that have been waiting for `minWaitMs`, and mends what was lost. */
+  /** Looks after all jobs that have been waiting for `minWaitMs`. */
   async function sweep({ minWaitMs }: { minWaitMs: number }): Promise<void> {
-    if (sweeping || !commands.isReady) return
+    if (sweeping || !commands.isConnected()) return
     sweeping = true
-    try {
-      await channels.sweep()
-      const before = performance.now() - minWaitMs
-      const due = [...open.values()].filter(({ acknowledged, sinceMs }) => acknowledged && sinceMs <= before)
-      for (const producer of producers.values()) {
-        const ids = due.filter(request => request.producer === producer).map(({ job }) => job.id)
-        for (let i = 0; i < ids.length; i += limits.checkIds) await check(producer, ids.slice(i, i + limits.checkIds))
-      }
-    } catch (error) {
-      log.debug({ event: 'check-failed', err: error }, 'CHECK failed; the next sweep tries again')
-    } finally {
-      sweeping = false
-    }
-  }
-
-  async function check(producer: Producer, ids: string[]): Promise<void> {
-    for (const reply of await producer.check(ids)) {
-      const request = open.get(reply.id)
-      if (request === undefined || !request.acknowledged) continue
-      if (reply.state === 'finished') settle(request, reply.outcome)
-      if (reply.state === 'lost') resend(request)
-    }
-  }
-
-  function resend(request: Open): void {
-    request.acknowledged = false
-    request.job.attempt++
-    // It was admitted once; that there are others now is no reason to refuse it.
-    request.maxDepth = Number.MAX_SAFE_INTEGER
-    log.warn(
-      { event: 'resend', requestId: request.job.id, attempt: request.job.attempt },
-      'Redis lost a job; enqueueing it again'
-    )
-    void enqueue(request)
+    const before = performance.now() - minWaitMs
+    const due = requests.all().filter(({ acknowledged, sinceMs }) => acknowledged && sinceMs <= before)
+    for (const [model, producer] of producers)
+      await delivery.check(
+        producer,
+        due.filter(request => request.model === model)
+      )
+    sweeping = false
   }
 
   function producerOf(model: string): Producer {
@@ -277,21 +173,6 @@ export function createBroker({ url, prefix, models, log }: BrokerOptions) {
     if (producer === undefined) throw new Error(`no queue for model "${model}"`)
     return producer
   }
-
-  function remainingMs({ job, sinceMs }: Open): number {
-    return Math.max(1, Math.ceil(job.ttlMs - (performance.now() - sinceMs)))
-  }
 }
 
 export type Broker = ReturnType<typeof createBroker>
-
-/** Promise.withResolvers, which Node 20 does not have. */
-function withResolvers<T>() {
-  let resolve: (value: T) => void = () => {}
-  let reject: (error: Error) => void = () => {}
-  const promise = new Promise<T>((res, rej) => {
-    resolve = res
-    reject = rej
-  })
-  return { promise, resolve, reject }
-}

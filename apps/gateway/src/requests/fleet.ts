@@ -4,6 +4,8 @@ export interface FleetOptions {
   readWorkers: () => Promise<SeenWorker[]>
   /** Jobs on the stream. */
   readDepth: () => Promise<number>
+  /** Jobs on the stream that are this gateway's own: known at once, while the others' are known once a second. */
+  ownDepth: () => number
   requestTimeoutMs: number
   maxQueueDepth: number
 }
@@ -11,22 +13,37 @@ export interface FleetOptions {
 /** Work that waits this long while nobody finishes anything counts as stuck: two leases, so that a crash alone does not. */
 const stallMs = 2 * limits.leaseMs
 
+/** As long as nothing is known, Redis is asked this often: requests may be waiting for it. */
+const firstLookMs = 50
+
 /** What the gateway knows of the workers of one model, renewed every second. */
-export function createFleet({ readWorkers, readDepth, requestTimeoutMs, maxQueueDepth }: FleetOptions) {
+export function createFleet({ readWorkers, readDepth, ownDepth, requestTimeoutMs, maxQueueDepth }: FleetOptions) {
   let workers: SeenWorker[] = []
-  let depth = 0
+  let depthSeen = 0
+  let ownSeen = 0
   let finished = 0
   let lastWarmMs = -Infinity
   let lastProgressMs = performance.now()
+  let lastTryMs = performance.now()
+  let known = false
+  let tellKnown: () => void = () => {}
+  const untilKnown = new Promise<void>(resolve => {
+    tellKnown = resolve
+  })
   let timer: NodeJS.Timeout | undefined
 
   const fleet = {
     get workers(): SeenWorker[] {
       return workers
     },
+    /** Jobs on the stream: as many as were seen, and what this gateway added or got back since. */
     get depth(): number {
-      return depth
+      return Math.max(0, depthSeen + ownDepth() - ownSeen)
     },
+
+    /** Resolves once the workers were looked at for the first time. */
+    untilKnown: (): Promise<void> => untilKnown,
+    isKnown: (): boolean => known,
 
     /** Workers that are warm and were heard of lately. */
     ready: (): SeenWorker[] =>
@@ -39,7 +56,7 @@ export function createFleet({ readWorkers, readDepth, requestTimeoutMs, maxQueue
     isStaffed: (): boolean => performance.now() - lastWarmMs < limits.workerSeenMs,
 
     /** Whether work is waiting and nobody has finished any for a while. */
-    isStalled: (): boolean => depth > 0 && performance.now() - lastProgressMs > stallMs,
+    isStalled: (): boolean => depthSeen > 0 && performance.now() - lastProgressMs > stallMs,
 
     /** Jobs that may wait: what the fleet does in half a deadline, the other half being for restarts and lost leases. */
     maxDepth(): number {
@@ -50,32 +67,31 @@ export function createFleet({ readWorkers, readDepth, requestTimeoutMs, maxQueue
       return Math.min(maxQueueDepth, Math.max(least, Math.floor((rate * requestTimeoutMs) / 2_000)))
     },
 
-    /** Seconds until what waits now is done: 1 to 60. */
-    retryAfterS(): number {
+    /** Milliseconds until what is on the stream now is done; undefined if nobody is there to do it. */
+    queueMs(): number | undefined {
       const rate = fleet.ratePerSecond()
-      return rate === 0 ? 5 : Math.min(60, Math.max(1, Math.ceil(depth / rate)))
+      return rate === 0 ? undefined : (fleet.depth * 1_000) / rate
     },
 
-    /** Looks once. Keeps what it knew if Redis does not answer. */
-    async look(): Promise<void> {
-      const [seen, waiting] = await Promise.all([readWorkers(), readDepth()])
-      const done = seen.reduce((sum, worker) => sum + worker.finished, 0)
-      if (done !== finished || waiting === 0) lastProgressMs = performance.now()
-      workers = seen
-      depth = waiting
-      finished = done
-      for (const { state, silentMs } of seen) {
-        if (state === 'ready') lastWarmMs = Math.max(lastWarmMs, performance.now() - silentMs)
+    /** Looks once. Keeps what it knew if Redis does not answer, and no time has passed then: nobody could be seen. */
+    async refresh(): Promise<void> {
+      const triedMs = lastTryMs
+      lastTryMs = performance.now()
+      try {
+        const [seen, waiting] = await Promise.all([readWorkers(), readDepth()])
+        learn(seen, waiting)
+      } catch (error) {
+        lastWarmMs += performance.now() - triedMs
+        lastTryMs = lastProgressMs = performance.now()
+        throw error
       }
     },
 
     start(): void {
       timer = setTimeout(async function again() {
-        // While Redis is away nobody can make progress, and that is not the workers' fault.
-        await fleet.look().catch(() => {
-          lastProgressMs = performance.now()
-        })
-        if (timer !== undefined) timer = setTimeout(again, limits.heartbeatMs)
+        // That Redis is away or refuses is told by its connection, or by the first request that meets it.
+        await fleet.refresh().catch(() => {})
+        if (timer !== undefined) timer = setTimeout(again, known ? limits.heartbeatMs : firstLookMs)
       })
     },
 
@@ -85,6 +101,20 @@ export function createFleet({ readWorkers, readDepth, requestTimeoutMs, maxQueue
     }
   }
   return fleet
+
+  function learn(seen: SeenWorker[], waiting: number): void {
+    const done = seen.reduce((sum, worker) => sum + worker.finished, 0)
+    if (done !== finished || waiting === 0) lastProgressMs = performance.now()
+    workers = seen
+    depthSeen = waiting
+    ownSeen = ownDepth()
+    finished = done
+    for (const { state, silentMs } of seen) {
+      if (state === 'ready') lastWarmMs = Math.max(lastWarmMs, performance.now() - silentMs)
+    }
+    known = true
+    tellKnown()
+  }
 }
 
 export type Fleet = ReturnType<typeof createFleet>
