@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test'
 import { root } from '../../scripts/bootstrap.js'
 import { temporaryFolder } from './folder.ts'
 
-/** A folder, outside the checkout, of the default model and one that has the same weights and shouts its labels. */
+/** A folder, outside the checkout, of the model everyday and one that has the same weights and shouts its labels. */
 export function twoModels(t: TestContext): string {
   const folder = temporaryFolder(t)
   for (const name of ['everyday', 'loud'])
