@@ -86,13 +86,15 @@ test('a role can do no more than its work', async t => {
       ['XTRIM', jobs, 'MAXLEN', '0'],
       ['XADD', dead, '*', 'id', 'forged'],
       ['HSET', workers, 'forged', '{}'],
-      ['HSET', '{ss:everyday}:res:x', 'outcome', 'forged']
+      ['HSET', '{ss:everyday}:res:x', 'outcome', 'forged'],
+      ['SET', '{ss:everyday}:about:x', 'forged']
     ],
     worker: [
       ...never,
       ['SUBSCRIBE', 'ss:res:x'],
       ['XADD', jobs, '*', 'id', 'forged'],
       ['HGETALL', '{ss:everyday}:res:x'],
+      ['GET', '{ss:everyday}:about:x'],
       ['DEL', '{ss:everyday}:res:x'],
       ['PUBLISH', 'another:channel', 'x'],
       ['HSET', '{ss:everyday}:job:x', 'entry', '1']

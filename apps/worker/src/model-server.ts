@@ -1,5 +1,7 @@
 import {
   createConsumer,
+  digestOf,
+  keepDescribed,
   keysOf,
   limits,
   type Clock,
@@ -13,6 +15,7 @@ import type { Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
 import type { LoadedModel } from './load.ts'
 import { createOutcomes } from './outcomes.ts'
+import { describeModel, warnOfOtherVersions } from './description.ts'
 import { createPipeline } from './pipeline.ts'
 import { createRate } from './batching/rate.ts'
 import { every, serve } from './serve.ts'
@@ -49,8 +52,17 @@ export function firstReportOf(
   return {
     ...identity,
     state: 'warming',
-    model: { name, version, classes: output.classes, width: input.width, height: input.height },
+    model: {
+      name,
+      version,
+      classes: output.classes,
+      width: input.width,
+      height: input.height,
+      about: digestOf(describeModel(model))
+    },
     engine: inference.name,
+    precision: inference.precision,
+    precisionReason: inference.precisionReason,
     latency: { aMs: 0, bMs: 0 },
     maxBatch: 0,
     ratePerSecond: 0,
@@ -78,8 +90,12 @@ export async function warmModelServer({
   const { input } = model.manifest
   const { name } = firstReport
   const { name: modelName, version } = firstReport.model
-  const group = createConsumer({ commands, blocking }, { keys: keysOf(config.REDIS_PREFIX, modelName), name, clock })
+  const keys = keysOf(config.REDIS_PREFIX, modelName)
+  const group = createConsumer({ commands, blocking }, { keys, name, clock })
   const consumer = wrapConsumer?.(group) ?? group
+
+  const description = describeModel(model)
+  await warnOfOtherVersions(commands, keys, { model: modelName, version, log })
 
   // Others must see that this name is taken: warming up takes seconds.
   const stopReporting = every(limits.heartbeatMs, () => registration.report(firstReport))
@@ -128,8 +144,10 @@ export async function warmModelServer({
     })
     let state: WorkerState = 'ready'
     blocking.onBack(serving.markUnsure)
-    const stopTasks = [every(limits.heartbeatMs, report), every(60_000, tidy)]
+    let described = true
+    const stopTasks = [every(limits.heartbeatMs, report), every(limits.heartbeatMs, describe), every(60_000, tidy)]
     await report()
+    await describe()
     log.info(
       {
         event: 'ready',
@@ -165,6 +183,21 @@ export async function warmModelServer({
         held: pipeline.held,
         finished: pipeline.finished
       })
+    }
+
+    /** Again after Redis was wiped, too. A worker serves without it, so a failure is one log line an outage. */
+    async function describe(): Promise<void> {
+      try {
+        await keepDescribed(commands, keys, description)
+        described = true
+      } catch (error) {
+        if (described)
+          log.warn(
+            { event: 'describe-failed', model: modelName, err: error },
+            `GET /models/${modelName} lacks labels: Redis did not take the description`
+          )
+        described = false
+      }
     }
 
     /** The janitor: entries that outlived every deadline, and workers that never came back. */

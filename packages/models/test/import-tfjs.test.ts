@@ -32,7 +32,7 @@ interface LayersJson {
   weightsManifest: Array<{ paths: string[] }>
 }
 
-/** The default model's layers, changed by `edit`. */
+/** The layers of everyday, changed by `edit`. */
 function editedLayers(dir: string, edit: (model: LayersJson) => void): void {
   cpSync(everyday, dir, { recursive: true })
   const model = JSON.parse(readFileSync(join(dir, 'model.json'), 'utf8')) as LayersJson

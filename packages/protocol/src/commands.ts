@@ -131,6 +131,17 @@ export function createCommands(send: Send) {
     deleteEntry: async (stream: string, id: string): Promise<boolean> =>
       (await send('XDEL', client => client.xDel(stream, id))) === 1,
 
+    /** True if the key was there; it then has `ms` to live from now on. */
+    extendLife: async (key: string, ms: number): Promise<boolean> =>
+      (await send('PEXPIRE', client => client.pExpire(key, ms))) === 1,
+
+    async keepText(key: string, text: string, ms: number): Promise<void> {
+      await send('SET', client => client.set(key, text, { expiration: { type: 'PX', value: ms } }))
+    },
+
+    textOf: async (key: string): Promise<string | undefined> =>
+      (await send('GET', client => client.get(key))) ?? undefined,
+
     hash: (key: string): Promise<Record<string, string>> => send('HGETALL', client => client.hGetAll(key)),
 
     deleteField: (key: string, field: string): Promise<number> => send('HDEL', client => client.hDel(key, field)),

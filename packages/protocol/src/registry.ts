@@ -13,8 +13,19 @@ export interface WorkerReport {
   /** Where `pid` means something: process ids of another machine or container say nothing here. Earlier versions don't say. */
   pidSpace?: string
   state: WorkerState
-  model: { name: string; version: string; classes: number; width: number; height: number }
+  model: {
+    name: string
+    version: string
+    classes: number
+    width: number
+    height: number
+    /** Digest of its description: see descriptions.ts. */
+    about: string
+  }
   engine: string
+  /** Of the weights that run, and why: "int8: avx512_vnni found". */
+  precision: string
+  precisionReason: string
   /** Fitted at warm-up: a batch of n takes a + b·n milliseconds. */
   latency: { aMs: number; bMs: number }
   maxBatch: number
