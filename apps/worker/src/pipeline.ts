@@ -296,10 +296,7 @@ export function createPipeline(options: PipelineOptions) {
         break
       } catch (error) {
         if (!isPassing(error) || ageMs(delivery) > delivery.job.ttlMs + limits.jobGraceMs) {
-          log.warn(
-            { event: 'outcome-dropped', jobId: delivery.job.id, err: error },
-            'Redis did not take the outcome'
-          )
+          log.warn({ event: 'outcome-dropped', jobId: delivery.job.id, err: error }, 'Redis did not take the outcome')
           break
         }
         await sleep(waitMs)
