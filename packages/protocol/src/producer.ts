@@ -47,7 +47,7 @@ export function createProducer({ commands, uploads, keys, gateway }: ProducerOpt
     async enqueue(job: Job, maxDepth: number): Promise<EnqueueReply> {
       const call = {
         keys: [keys.jobs, keys.job(job.id), keys.result(job.id)],
-        args: [String(job.ttlMs + limits.jobGraceMs), String(maxDepth), askOf(job), gateway, ...encodeJob(job)],
+        args: [String(job.ttlMs + limits.jobGraceMs), String(maxDepth), askOf(job), gateway, group, ...encodeJob(job)],
         bytes: job.image.length
       }
       const reply = await uploads.run(enqueueScript, call)

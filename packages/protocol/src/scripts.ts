@@ -17,7 +17,8 @@ function script(name: string, text: string): Script {
 
 /**
  * Puts a job on the stream, at most once for an id however often it is called, and notes that this gateway waits for it.
- * An outcome that a new attempt may change (`retry`) answers nobody who comes later: it makes room for the attempt.
+ * An outcome that a new attempt may change (`retry`) answers nobody who comes later: it makes room for the attempt, and so
+ * does the entry of the former one, which is still there if the outcome came from an entry that Redis had lost.
  *
  * KEYS 1 jobs
  *      2 job
@@ -26,7 +27,8 @@ function script(name: string, text: string): Script {
  *      2 most jobs that the stream may hold
  *      3 what is asked
  *      4 the gateway that waits
- *      5 … the entry's fields
+ *      5 group
+ *      6 … the entry's fields
  * Returns {0, entry} enqueued
  *         {1, entry} waiting already; its marker lives at least as long as this call asks
  *         {2, outcome} finished before
@@ -49,8 +51,12 @@ if marker[2] and not result[2] then
 end
 local depth = redis.call('XLEN', KEYS[1])
 if depth >= limit then return {-1, tostring(depth)} end
-local entry = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', unpack(ARGV, 5))
+local entry = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', unpack(ARGV, 6))
 if not entry then return {-2, ''} end
+if marker[2] then
+  redis.pcall('XACK', KEYS[1], ARGV[5], marker[2])
+  redis.call('XDEL', KEYS[1], marker[2])
+end
 redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[2], 'ask', ask, 'entry', entry, gateway, '1')
 redis.call('PEXPIRE', KEYS[2], ttl)
