@@ -5,7 +5,7 @@ import { keysOf } from '@streamsight/protocol'
 import { assertQuiet } from './faults/oracle.ts'
 import { temporaryFolder } from './support/folder.ts'
 import { everydayAs, twoModels } from './support/models.ts'
-import { fixture, fixtures, startSystem, type System } from './support/system.ts'
+import { fixture, fixtures, startSystem, type Answer, type System } from './support/system.ts'
 import { openRedis } from './support/redis.ts'
 import { until } from './support/until.ts'
 

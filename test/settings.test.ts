@@ -6,7 +6,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseEnv } from 'node:util'
-import { loadConfig } from '@streamsight/service'
+import { commonSettings, loadConfig } from '@streamsight/service'
 import { configSchema as gatewaySchema } from '../apps/gateway/dist/config.js'
 import { configSchema as workerSchema } from '../apps/worker/dist/config.js'
 import { root } from '../scripts/bootstrap.js'
@@ -31,11 +31,9 @@ const ofStart: Record<string, Setting> = {
   REDIS_MAX_MEMORY_MB: { description: 'Megabytes that the Redis of npm start may fill', default: '1024' }
 }
 
-test('a setting of both apps has one default', () => {
-  const ofWorker = settingsOf(workerSchema)
-  for (const [name, setting] of Object.entries(settingsOf(gatewaySchema))) {
-    if (name in ofWorker) assert.equal(ofWorker[name]?.default, setting.default, name)
-  }
+test('a setting of both apps is declared once, in commonSettings', () => {
+  const ofBoth = Object.keys(settingsOf(gatewaySchema)).filter(name => name in settingsOf(workerSchema))
+  assert.deepEqual(ofBoth, Object.keys(commonSettings))
 })
 
 test('.env.example has every setting with description and default, and nothing else', () => {

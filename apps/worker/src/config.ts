@@ -1,25 +1,11 @@
 import { Type, type Static } from 'typebox'
-import { logLevels } from '@streamsight/service'
+import { commonSettings } from '@streamsight/service'
 import { engineChoices, precisionChoices } from './engines/engine.ts'
 
 /** Every setting of a worker; also its validation and documentation. */
 export const configSchema = Type.Object({
-  REDIS_URL: Type.String({
-    default: 'redis://127.0.0.1:6379',
-    pattern: '^(redis|rediss|unix)://.+',
-    description: 'redis://, rediss:// (TLS) or unix:// address of Redis or Valkey'
-  }),
-  REDIS_PREFIX: Type.String({
-    default: 'ss',
-    pattern: '^[A-Za-z0-9_-]+$',
-    description: 'Start of every key and channel'
-  }),
+  ...commonSettings,
   MODELS_DIR: Type.String({ default: 'models', description: 'Folder of model directories' }),
-  MODELS: Type.String({
-    default: 'efficientnet-lite0',
-    pattern: '^ *[a-z0-9][a-z0-9._-]*( *, *[a-z0-9][a-z0-9._-]*)* *$',
-    description: 'Comma-separated names of the models served; the first answers where a request names none'
-  }),
   ENGINE: Type.Enum([...engineChoices], {
     default: 'auto',
     description: 'What runs the model; auto takes the fastest that works'
@@ -46,7 +32,6 @@ export const configSchema = Type.Object({
     maximum: 1_000,
     description: 'Milliseconds that a batch may wait for images that are being decoded'
   }),
-  MAX_IMAGE_PIXELS: Type.Integer({ default: 50_000_000, minimum: 1, description: 'Width × height an image may have' }),
   MAX_DELIVERIES: Type.Integer({
     default: 3,
     minimum: 1,
@@ -57,8 +42,7 @@ export const configSchema = Type.Object({
     default: 1,
     minimum: 1,
     description: 'Number of this worker on its machine; gives it a name that survives restarts'
-  }),
-  LOG_LEVEL: Type.Enum([...logLevels], { default: 'info', description: 'Least severe level that is logged' })
+  })
 })
 
 export type Config = Static<typeof configSchema>

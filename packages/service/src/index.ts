@@ -1,3 +1,4 @@
+export * from './common-settings.ts'
 export * from './config.ts'
 export * from './did-you-mean.ts'
 export * from './event-loop.ts'
