@@ -4,12 +4,13 @@ import { digestOf, keepDescribed, limits, readDescription, type ModelDescription
 import { startRedis } from '../../../scripts/redis.js'
 import { openLab } from './lab.ts'
 
+const quantized = { format: 'onnx', precision: 'int8', agreement: [{ share: 0.99 }] }
 const tabbies: ModelDescription = {
   license: 'MIT',
   source: 'a test',
   preprocessing: { channels: 'RGB', mean: [1, 2, 3] },
   assumed: ['kernel'],
-  artifacts: [{ format: 'onnx', precision: 'int8', agreement: [{ share: 0.99 }] }],
+  artifacts: [quantized],
   labels: [{ label: 'tabby', id: 'n02123045' }, { label: 'tiger cat' }]
 }
 let redis: Awaited<ReturnType<typeof startRedis>>
