@@ -23,7 +23,7 @@ test('an ONNX file becomes a model: what it says is read, what it does not is as
   assert.deepEqual(preprocessing, presets.imagenet)
   assert.deepEqual(manifest.output, { activation: 'softmax', classes: 10 })
   assert.equal(manifest.name, 'every-day')
-  assert.equal(labels[9], 'class 9')
+  assert.deepEqual(labels[9], { label: 'class 9' })
   assert.deepEqual(assumed, [
     'assumed --preprocessing imagenet: give it if the model was trained otherwise',
     'no labels: answers will say "class 0" to "class 9"; give --labels to name them'

@@ -173,7 +173,7 @@ test(
     const { model, assumed } = await importModel({ path, modelsDir, labels: join(path, 'imagenet_labels_1000.json') })
     assert.equal(model.manifest.name, basename(path))
     assert.deepEqual(model.manifest.output, { activation: 'softmax', classes: 1_000 })
-    assert.equal(model.labels[12], 'house_finch')
+    assert.equal(model.labels[12]?.label, 'house_finch')
     assert.match(
       assumed.join('\n'),
       /^assumed --preprocessing keras-tf, which keras\.applications uses for this architecture/

@@ -91,7 +91,7 @@ test('a model is pulled with what the catalog says of it, and the downloads are 
     { version: '7', license: 'MIT', source: 'a test', output: { activation: 'softmax', classes: 10 } }
   )
   assert.deepEqual({ width: input.width, height: input.height }, { width: 32, height: 32 })
-  assert.equal(labels[8], 'ship')
+  assert.equal(labels[8]?.label, 'ship')
   await assertPulled(modelsDir)
 })
 

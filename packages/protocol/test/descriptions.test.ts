@@ -5,6 +5,7 @@ import { startRedis } from '../../../scripts/redis.js'
 import { openRedis } from '../../../test/support/redis.ts'
 import { openLab } from './lab.ts'
 
+const quantized = { format: 'onnx', precision: 'int8', agreement: [{ share: 0.99 }] }
 const tabbies: ModelDescription = {
   license: 'MIT',
   source: 'a test',

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
-import { ModelError } from './manifest.ts'
+import { ModelError, parseJson } from './manifest.ts'
 
 /** A class's name, and its identifier where it has one: ImageNet has two cranes, n02012849 and n03126707. */
 export interface Label {
@@ -50,12 +50,7 @@ function decode(bytes: Uint8Array, file: string): string {
 }
 
 function fromJson(text: string, file: string): Array<string | Label> {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw new ModelError(`${file}: not JSON: ${(error as Error).message}`)
-  }
+  const value = parseJson(text, file)
   if (schema.Check(value)) return value
   throw new ModelError(`${file}: ${faultOf(value)}`)
 }

@@ -109,12 +109,16 @@ const schema = Compile(Manifest)
 
 /** The manifest in `text`; throws a ModelError that names the first bad field. `file` is for the message. */
 export function parseManifest(text: string, file: string): Manifest {
-  let value: unknown
+  const value = parseJson(text, file)
+  if (schema.Check(value)) return value
+  throw new ModelError(`${file}: ${firstFault(schema.Errors(value), 'manifest')}`)
+}
+
+/** Any JSON of a model directory; throws a ModelError that names `file`. */
+export function parseJson(text: string, file: string): unknown {
   try {
-    value = JSON.parse(text)
+    return JSON.parse(text)
   } catch (error) {
     throw new ModelError(`${file}: not JSON: ${(error as Error).message}`)
   }
-  if (schema.Check(value)) return value
-  throw new ModelError(`${file}: ${firstFault(schema.Errors(value), 'manifest')}`)
 }
