@@ -1,19 +1,31 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Logger } from '@streamsight/service'
-import type { Metrics } from './metrics.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
+import type { Outcome } from '@streamsight/protocol'
+import type { Gateway } from './gateway.ts'
 
-/** One line for each request, with what happened to it on its way. */
-export function logRequest({
-  request,
-  reply,
-  metrics,
-  log
-}: {
-  request: FastifyRequest
-  reply: FastifyReply
-  metrics: Metrics
-  log: Logger
-}): void {
+declare module 'fastify' {
+  interface FastifyReply {
+    /** What became of the job, for the log. */
+    outcome: Outcome | undefined
+  }
+}
+
+type Recorders = Pick<Gateway, 'metrics' | 'log'>
+
+/** Records every request once it is over, also where the client left without an answer. */
+export const requestLog = fastifyPlugin(async (app: FastifyInstance, recorders: Recorders) => {
+  app.decorateReply('outcome', undefined)
+  app.addHook('onRequest', async (request, reply) => {
+    // Unlike Fastify's onResponse, also when the client left without an answer.
+    reply.raw.once('close', () => recordRequest({ request, reply }, recorders))
+  })
+})
+
+/** One line and one count for each request, with what happened to it on its way. */
+function recordRequest(
+  { request, reply }: { request: FastifyRequest; reply: FastifyReply },
+  { metrics, log }: Recorders
+): void {
   const route = request.routeOptions.url ?? 'unknown'
   const { outcome, failure, statusCode, elapsedTime } = reply
   metrics.request({ route, status: statusCode, code: failure?.code ?? 'ok', ms: elapsedTime })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { maxBodyBytes, requestIdOf } from '../src/http/predict.ts'
+import { requestIdOf } from '../src/http/predict.ts'
+import { maxBodyBytes } from '../src/http/read-upload.ts'
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 

@@ -1,8 +1,8 @@
 import bearerAuth from '@fastify/bearer-auth'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
-import type { Broker } from '../requests/broker.ts'
 import { ApiError } from '../errors.ts'
+import type { Gateway } from '../gateway.ts'
 
 const Model = Type.Object({
   model: Type.Optional(Type.String({ description: 'Model whose dead letters are meant; the default one if left out' }))
@@ -12,22 +12,19 @@ const Params = Type.Object({
   entry: Type.String({ pattern: '^\\d+-\\d+$', description: 'Id of the entry, as the list gives it' })
 })
 
-export interface AdminOptions {
-  token: string
-  broker: Pick<Broker, 'deadLetters' | 'isUsable'>
-  /** The model of that name, or the default one. Throws MODEL_NOT_FOUND. */
-  modelOf: (name: string | undefined) => string
-}
-
 /** What an operator can do with dead letters. Registered only where ADMIN_TOKEN is set. */
-export async function adminRoutes(app: FastifyInstance, { token, broker, modelOf }: AdminOptions): Promise<void> {
-  await app.register(bearerAuth, { keys: [token], addHook: false, verifyErrorLogLevel: 'debug' })
+export async function adminRoutes(
+  app: FastifyInstance,
+  { config, broker, target }: Pick<Gateway, 'config' | 'broker' | 'target'>
+): Promise<void> {
+  await app.register(bearerAuth, { keys: [config.ADMIN_TOKEN], addHook: false, verifyErrorLogLevel: 'debug' })
   if (app.verifyBearerAuth) app.addHook('onRequest', app.verifyBearerAuth)
 
   app.addHook('onRequest', async () => {
     if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
   })
-  const lettersOf = ({ query }: FastifyRequest) => broker.deadLetters(modelOf((query as Static<typeof Model>).model))
+  const lettersOf = ({ query }: FastifyRequest) =>
+    broker.deadLetters(target((query as Static<typeof Model>).model).model)
 
   app.get(
     '/dead-letters',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SeenWorker } from '@streamsight/protocol'
-import { servedModels } from '../src/http/served-models.ts'
+import { servedModels } from '../src/http/models.ts'
 
 test('no worker serves no model', () => assert.deepEqual(servedModels([]), []))
 

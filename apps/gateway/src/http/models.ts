@@ -1,4 +1,6 @@
+import type { FastifyInstance } from 'fastify'
 import type { SeenWorker } from '@streamsight/protocol'
+import type { Gateway } from '../gateway.ts'
 
 export interface ServedModel {
   name: string
@@ -7,6 +9,12 @@ export interface ServedModel {
   input: { width: number; height: number }
   engines: string[]
   workers: number
+}
+
+export async function modelRoutes(app: FastifyInstance, { fleets }: Pick<Gateway, 'fleets'>): Promise<void> {
+  app.get('/models', { schema: { summary: 'What is served, and by how many workers' } }, async () => ({
+    models: servedModels([...fleets.values()].flatMap(fleet => fleet.ready()))
+  }))
 }
 
 /** What the ready workers serve, one entry for each version: during a roll-out there are two. */

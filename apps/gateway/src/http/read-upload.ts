@@ -27,6 +27,14 @@ export async function readUpload(request: FastifyRequest, { maxBytes, maxPixels 
   return { image, format }
 }
 
+/** A multipart form around an image, and the base64 of JSON, need more bytes than the image itself. */
+const formBytes = 65_536
+
+/** The largest body that can hold an image of `maxImageBytes`: base64 makes three bytes four. */
+export function maxBodyBytes(maxImageBytes: number): number {
+  return Math.ceil(maxImageBytes / 3) * 4 + formBytes
+}
+
 export function tooLarge(maxBytes: number): ApiError {
   return new ApiError('IMAGE_TOO_LARGE', { message: `The image has more than ${maxBytes} bytes` })
 }

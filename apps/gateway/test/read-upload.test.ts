@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { FastifyRequest } from 'fastify'
 import { imageFormats, sniff, type ImageFormat } from '@streamsight/images'
 import { ApiError, type ErrorCode } from '../src/errors.ts'
-import { readUpload } from '../src/http/upload.ts'
+import { readUpload } from '../src/http/read-upload.ts'
 
 const limits = { maxBytes: 20_000_000, maxPixels: 1_000_000 }
 

@@ -1,0 +1,73 @@
+import { listOf, type Logger } from '@streamsight/service'
+import type { Config } from './config.ts'
+import { ApiError } from './errors.ts'
+import { createMetrics } from './metrics.ts'
+import { createAdmission } from './requests/admission.ts'
+import { createBroker } from './requests/broker.ts'
+import { createFleet, type Fleet, type Fleets } from './requests/fleet.ts'
+
+/** A model that can be asked, and who serves it. */
+export interface Target {
+  model: string
+  fleet: Fleet
+}
+
+/** What the plugins of one gateway share: settings, who is waiting for what, and how it is going. */
+export function createGateway({ config, log }: { config: Config; log: Logger }) {
+  const models = listOf(config.MODELS)
+  const [defaultModel = ''] = models
+  const broker = createBroker({ url: config.REDIS_URL, prefix: config.REDIS_PREFIX, models, log })
+  const fleets: Fleets = new Map(
+    models.map(model => [
+      model,
+      createFleet({
+        readWorkers: () => broker.readWorkers(model),
+        readDepth: () => broker.depth(model),
+        requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
+        maxQueueDepth: config.MAX_QUEUE_DEPTH
+      })
+    ])
+  )
+  const admission = createAdmission({ maxRequests: config.MAX_IN_FLIGHT, maxBytes: config.MAX_IN_FLIGHT_BYTES })
+  const metrics = createMetrics({ broker, fleets, admission })
+  let closing = false
+
+  return {
+    config,
+    log,
+    broker,
+    fleets,
+    admission,
+    metrics,
+    isClosing: (): boolean => closing,
+    target,
+
+    start(): void {
+      broker.start()
+      for (const fleet of fleets.values()) fleet.start()
+    },
+
+    /** From now on new requests are refused; resolves once every open one has left. */
+    async drain(): Promise<void> {
+      closing = true
+      await admission.untilEmpty()
+    },
+
+    async stop(): Promise<void> {
+      for (const fleet of fleets.values()) fleet.stop()
+      await broker.close()
+    }
+  }
+
+  /** The model of that name, or the default one. Throws MODEL_NOT_FOUND. */
+  function target(name: string = defaultModel): Target {
+    const fleet = fleets.get(name)
+    if (fleet === undefined)
+      throw new ApiError('MODEL_NOT_FOUND', {
+        message: `Model "${name}" is not served here; served are: ${[...fleets.keys()].join(', ')}`
+      })
+    return { model: name, fleet }
+  }
+}
+
+export type Gateway = ReturnType<typeof createGateway>
