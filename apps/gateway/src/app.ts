@@ -3,6 +3,7 @@ import type { Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
 import { createGateway } from './gateway.ts'
 import { adminRoutes } from './http/admin.ts'
+import { cors } from './http/cors.ts'
 import { apiDocs } from './http/docs.ts'
 import { draining } from './http/draining.ts'
 import { errorAnswers } from './http/error-answers.ts'
@@ -20,9 +21,11 @@ export type App = Awaited<ReturnType<typeof buildApp>>
 /** The gateway, ready to listen. Connects to Redis on its own and works as soon as it is there. */
 export async function buildApp({ config, log }: { config: Config; log: Logger }) {
   const gateway = createGateway({ config, log })
-  const app = Fastify(serverOptions({ config, log }))
+  const app = Fastify(serverOptions(gateway))
+  app.server.on('connection', gateway.exchanges.connect)
 
   await app.register(requestLog, gateway)
+  if (config.CORS_ORIGINS !== '') await app.register(cors, gateway)
   await app.register(errorAnswers)
   await app.register(draining, gateway)
   await app.register(apiDocs)

@@ -1,6 +1,7 @@
-import { listOf, type Logger } from '@streamsight/service'
+import { listOf, shown, type Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
 import { ApiError } from './errors.ts'
+import { createExchanges } from './http/exchanges.ts'
 import { createMetrics } from './metrics.ts'
 import { createAdmission } from './requests/admission.ts'
 import { createBroker } from './requests/broker.ts'
@@ -28,8 +29,16 @@ export function createGateway({ config, log }: { config: Config; log: Logger }) 
       })
     ])
   )
-  const admission = createAdmission({ maxRequests: config.MAX_IN_FLIGHT, maxBytes: config.MAX_IN_FLIGHT_BYTES })
-  const metrics = createMetrics({ broker, fleets, admission })
+  const admission = createAdmission({
+    maxRequests: config.MAX_IN_FLIGHT,
+    maxUploads: config.MAX_UPLOADS,
+    maxUploadsPerClient: config.MAX_UPLOADS_PER_CLIENT,
+    maxBytes: config.MAX_IN_FLIGHT_BYTES,
+    minBytesPerS: config.MIN_UPLOAD_BYTES_PER_S,
+    graceMs: config.MIN_UPLOAD_GRACE_MS
+  })
+  const exchanges = createExchanges({ maxConnections: config.MAX_CONNECTIONS })
+  const metrics = createMetrics({ broker, fleets, admission, exchanges })
   let closing = false
 
   return {
@@ -38,12 +47,14 @@ export function createGateway({ config, log }: { config: Config; log: Logger }) 
     broker,
     fleets,
     admission,
+    exchanges,
     metrics,
     isClosing: (): boolean => closing,
     target,
 
     start(): void {
       broker.start()
+      admission.start()
       for (const fleet of fleets.values()) fleet.start()
     },
 
@@ -54,6 +65,7 @@ export function createGateway({ config, log }: { config: Config; log: Logger }) 
     },
 
     async stop(): Promise<void> {
+      admission.stop()
       for (const fleet of fleets.values()) fleet.stop()
       await broker.close()
     }
@@ -64,7 +76,7 @@ export function createGateway({ config, log }: { config: Config; log: Logger }) 
     const fleet = fleets.get(name)
     if (fleet === undefined)
       throw new ApiError('MODEL_NOT_FOUND', {
-        message: `Model "${name}" is not served here; served are: ${[...fleets.keys()].join(', ')}`
+        message: `Model ${shown(name)} is not served here; served are: ${[...fleets.keys()].join(', ')}`
       })
     return { model: name, fleet }
   }

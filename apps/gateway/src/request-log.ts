@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import type { Outcome } from '@streamsight/protocol'
+import type { ApiError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
+import { traceparentOf } from './http/request-id.ts'
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -10,41 +12,58 @@ declare module 'fastify' {
   }
 }
 
-type Recorders = Pick<Gateway, 'metrics' | 'log'>
+type Recorders = Pick<Gateway, 'exchanges' | 'metrics' | 'log'>
 
 /** Records every request once it is over, also where the client left without an answer. */
 export const requestLog = fastifyPlugin(async (app: FastifyInstance, recorders: Recorders) => {
   app.decorateReply('outcome', undefined)
-  app.addHook('onRequest', async (request, reply) => {
-    // Unlike Fastify's onResponse, also when the client left without an answer.
-    reply.raw.once('close', () => recordRequest({ request, reply }, recorders))
-  })
+  app.addHook('onRequest', async (request, reply) => recordRequest({ request, reply }, recorders))
 })
 
-/** One line and one count for each request, with what happened to it on its way. */
-function recordRequest(
+/** Begins the exchange; one line and one count at its end, with what happened on its way. */
+export function recordRequest(
   { request, reply }: { request: FastifyRequest; reply: FastifyReply },
-  { metrics, log }: Recorders
+  { exchanges, metrics, log }: Recorders
 ): void {
-  const route = request.routeOptions.url ?? 'unknown'
+  exchanges.begin(request, reply).whenOver(() => {
+    const fields = fieldsOf(request, reply)
+    const { route, status, code = 'ok', ms } = fields
+    metrics.request({ route, status, code, ms })
+    if (reply.failure?.code === 'INTERNAL') log.error({ ...fields, err: reply.failure.cause }, 'request')
+    else if (route.startsWith('/predict')) log.info(fields, 'request')
+    else log.debug(fields, 'request')
+  })
+}
+
+function fieldsOf(request: FastifyRequest, reply: FastifyReply) {
   const { outcome, failure, statusCode, elapsedTime } = reply
-  metrics.request({ route, status: statusCode, code: failure?.code ?? 'ok', ms: elapsedTime })
-  const fields = {
+  // Nginx' number for a client that left before there was an answer: nothing was sent.
+  const left = !reply.raw.writableFinished
+  const traceparent = traceparentOf(request)
+  return {
     event: 'request',
     requestId: request.id,
+    ...(traceparent === undefined ? {} : { traceparent }),
+    address: request.ip.slice(0, 100),
     method: request.method,
-    route,
-    // 499: the client left before there was an answer; nothing was sent.
-    status: reply.raw.writableFinished ? statusCode : 499,
+    route: request.routeOptions.url ?? 'unknown',
+    status: left ? 499 : statusCode,
     ms: Math.round(elapsedTime * 10) / 10,
     bytes: Number(request.headers['content-length'] ?? 0),
-    ...(failure ? { code: failure.code, reason: failure.message } : {}),
+    ...codeOf({ left, failure, statusCode }),
     ...(outcome?.status === 'ok'
       ? { ...outcome.timings, batchSize: outcome.batchSize, model: outcome.model.name, engine: outcome.engine }
       : {}),
     ...(outcome ? { worker: outcome.worker, deliveries: outcome.deliveries } : {})
   }
-  if (statusCode >= 500 && failure?.code === 'INTERNAL') log.error({ ...fields, err: failure.cause }, 'request')
-  else if (route.startsWith('/predict')) log.info(fields, 'request')
-  else log.debug(fields, 'request')
+}
+
+/** Why a request has no good answer. In small letters what no client is ever told: it left, or it asked for our health. */
+function codeOf({ left, failure, statusCode }: { left: boolean; failure: ApiError | undefined; statusCode: number }): {
+  code?: string
+  reason?: string
+} {
+  if (failure !== undefined) return { code: left ? 'client_left' : failure.code, reason: failure.message }
+  if (left) return { code: 'client_left' }
+  return statusCode === 503 ? { code: 'unavailable' } : {}
 }

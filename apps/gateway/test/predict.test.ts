@@ -1,25 +1,26 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { requestIdOf } from '../src/http/predict.ts'
+import { jobIdOf } from '../src/http/predict.ts'
+import { requestIdOf, traceparentOf } from '../src/http/request-id.ts'
 import { maxBodyBytes } from '../src/http/read-upload.ts'
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-test('without a key every request has an id of its own', () => {
-  const ids = new Set(Array.from({ length: 1_000 }, () => requestIdOf({ headers: {} })))
-  assert.equal(ids.size, 1_000)
-  for (const id of ids) assert.match(id, uuid)
+test('without a key the job has the id of its request', () => {
+  assert.equal(jobIdOf({ headers: {} }, 'some-id'), 'some-id')
+  assert.equal(jobIdOf({ headers: { 'idempotency-key': '' } }, 'some-id'), 'some-id')
 })
 
-test('an empty key is none', () => {
-  const headers = { 'idempotency-key': '' }
-  assert.notEqual(requestIdOf({ headers }), requestIdOf({ headers }))
+test('an id that the client chose is not that of its job, which is everybody’s', () => {
+  const headers = { 'x-request-id': 'mine' }
+  assert.match(jobIdOf({ headers }, 'mine'), uuid)
+  assert.notEqual(jobIdOf({ headers }, 'mine'), jobIdOf({ headers }, 'mine'))
 })
 
 test('the same key of the same owner is the same request', () => {
   const headers = { 'idempotency-key': 'order-1', authorization: 'Bearer alpha' }
-  assert.equal(requestIdOf({ headers }), requestIdOf({ headers: { ...headers } }))
-  assert.match(requestIdOf({ headers }), uuid)
+  assert.equal(jobIdOf({ headers }, 'id'), jobIdOf({ headers: { ...headers } }, 'id'))
+  assert.match(jobIdOf({ headers }, 'id'), uuid)
 })
 
 test('another owner, another key, or the two glued in another place is another request', () => {
@@ -29,20 +30,20 @@ test('another owner, another key, or the two glued in another place is another r
     { 'idempotency-key': 'order-1' },
     { 'idempotency-key': 'order-2', authorization: 'Bearer alpha' },
     { 'idempotency-key': '-1', authorization: 'Bearer alphaorder' }
-  ].map(headers => requestIdOf({ headers }))
+  ].map(headers => jobIdOf({ headers }, 'id'))
   assert.equal(new Set(ids).size, ids.length)
 })
 
 test('the same key for another model is another request', () => {
   const headers = { 'idempotency-key': 'order-1' }
-  const ids = ['/predict', '/predict?model=a', '/predict?topK=3&model=b'].map(url => requestIdOf({ headers, url }))
+  const ids = ['/predict', '/predict?model=a', '/predict?topK=3&model=b'].map(url => jobIdOf({ headers, url }, 'id'))
   assert.equal(new Set(ids).size, ids.length)
-  assert.equal(requestIdOf({ headers, url: '/predict?model=a&topK=3' }), ids[1])
+  assert.equal(jobIdOf({ headers, url: '/predict?model=a&topK=3' }, 'id'), ids[1])
 })
 
 test('an id that was made of a key does not show it', () => {
   assert.doesNotMatch(
-    requestIdOf({ headers: { 'idempotency-key': 'deadbeef', authorization: 'cafe' } }),
+    jobIdOf({ headers: { 'idempotency-key': 'deadbeef', authorization: 'cafe' } }, 'id'),
     /deadbeef|cafe/
   )
 })
@@ -53,4 +54,24 @@ test('a body may be as large as the base64 of the largest image, and a form arou
     assert.ok(maxBodyBytes(bytes) >= base64 + '{"image":"data:image/jpeg;base64,"}'.length)
     assert.ok(maxBodyBytes(bytes) < base64 + 100_000)
   }
+})
+
+test('D: a well-formed x-request-id of the client is taken, any other is not', () => {
+  for (const id of [
+    'a',
+    '18303226-6dfb-4d06-9fbe-b58c2abcc09f',
+    'Root=1-67891233-abcdef012345678912345678',
+    'x'.repeat(128)
+  ])
+    assert.equal(requestIdOf({ headers: { 'x-request-id': id } }), id)
+  for (const id of ['', 'x'.repeat(129), 'a b', 'a"b', 'a\nb', '<script>', 'ü'])
+    assert.match(requestIdOf({ headers: { 'x-request-id': id } }), uuid, id)
+  assert.notEqual(requestIdOf({ headers: {} }), requestIdOf({ headers: {} }))
+})
+
+test('D: a well-formed traceparent is taken for the log', () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  assert.equal(traceparentOf({ headers: { traceparent } }), traceparent)
+  for (const wrong of ['', traceparent.toUpperCase(), traceparent.slice(1), `${traceparent}-x`])
+    assert.equal(traceparentOf({ headers: { traceparent: wrong } }), undefined, wrong)
 })

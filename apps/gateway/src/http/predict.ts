@@ -6,16 +6,9 @@ import type { Outcome, Success } from '@streamsight/protocol'
 import { ApiError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import type { Fleet } from '../requests/fleet.ts'
-import { maxBodyBytes, readUpload, tooLarge } from './read-upload.ts'
-
-const defaultTopK = 5
-
-const Query = Type.Object({
-  topK: Type.Optional(
-    Type.Integer({ default: defaultTopK, minimum: 1, maximum: 100, description: 'Predictions wanted' })
-  ),
-  model: Type.Optional(Type.String({ description: 'Model to ask; the default one if left out' }))
-})
+import { codingOf } from './read-body.ts'
+import { maxBodyBytes, readUpload, tooLarge, type Body } from './read-upload.ts'
+import { Terms, defaultTopK, termsOf, termsOfQuery } from './terms.ts'
 
 const Answer = Type.Object({
   success: Type.Literal(true),
@@ -34,49 +27,79 @@ const predictSchema = {
   summary: 'Classify an image',
   description:
     'Send the image as multipart field `image`, as raw body, or as JSON `{"image": "<base64 or data URL>"}`.',
-  querystring: Query,
+  querystring: Terms,
   response: { 200: Answer }
 }
 
 /** POST /predict: decided before the body is read, then classified. */
 export async function predictRoute(app: FastifyInstance, gateway: Gateway): Promise<void> {
-  const { config, broker, admission, metrics, target, isClosing } = gateway
+  const { config, broker, admission, exchanges, metrics, target, isClosing } = gateway
   const limits = { maxBytes: config.MAX_IMAGE_BYTES, maxPixels: config.MAX_IMAGE_PIXELS }
   app.post('/predict', { schema: predictSchema, onRequest: [...app.guards, admit] }, predict)
 
-  /** Refuses what can't be answered before its body is read, and holds a place for what can. */
-  async function admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  /** Refuses what can't be answered before its body is read, and holds a place for what can until it is over. */
+  async function admit(request: FastifyRequest): Promise<void> {
     if (isClosing()) throw new ApiError('SHUTTING_DOWN')
-    const { fleet } = target((request.query as Static<typeof Query>).model)
-    if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
-    if (!fleet.isStaffed()) throw new ApiError('NO_WORKERS', { retryAfterS: 5 })
-    const declared = Number(request.headers['content-length'] ?? config.MAX_IMAGE_BYTES)
+    const { fleet } = staffed(termsOfQuery(request).model)
+    codingOf(request.headers['content-encoding'])
+    const declared = Number(request.headers['content-length'] ?? 0)
     if (declared > maxBodyBytes(config.MAX_IMAGE_BYTES)) throw tooLarge(config.MAX_IMAGE_BYTES)
-    const leave = admission.enter(declared, fleet.retryAfterS())
-    reply.raw.once('close', leave)
+    const exchange = exchanges.of(request.raw)
+    const place = admission.enter({
+      client: app.clientOf(request),
+      retryAfterS: fleet.retryAfterS(),
+      cutOff: exchange.fail
+    })
+    exchange.whenOver(place.leave)
+    request.place = place
   }
 
   async function predict(request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof Answer>> {
     const startedMs = performance.now()
-    const { image, format } = await readUpload(request, limits)
-    const { topK = defaultTopK, ...query } = request.query as Static<typeof Query>
-    const { model, fleet } = target(query.model)
+    const { image, format, fields } = await readUpload(bodyOf(request), limits)
+    request.place?.hold(image.length)
+    const terms = termsOf(request, fields)
+    const { model, fleet } = staffed(terms.model)
     const order = {
-      id: request.id,
+      id: jobIdOf(request.raw, request.id),
       model,
       image,
       format,
-      topK,
+      topK: terms.topK ?? defaultTopK,
       timeoutMs: config.REQUEST_TIMEOUT_MS,
       maxDepth: fleet.maxDepth()
     }
-    const outcome = await broker.classify(order, clientGone(reply)).catch(error => withRetryAfter(error, fleet))
+    const outcome = await broker
+      .classify(order, clientGone(request, reply))
+      .catch(error => withRetryAfter(error, fleet))
     reply.outcome = outcome
     const success = successOf(outcome)
     metrics.stages(success.model.name, success.timings)
     reply.header('server-timing', serverTiming(success, performance.now() - startedMs))
     return { success: true, predictions: success.predictions, requestId: request.id, model: success.model }
   }
+
+  /** The model of that name with somebody who serves it. Throws MODEL_NOT_FOUND, BROKER_UNAVAILABLE or NO_WORKERS. */
+  function staffed(name: string | undefined) {
+    const found = target(name)
+    if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
+    if (!found.fleet.isStaffed()) throw new ApiError('NO_WORKERS', { retryAfterS: 5 })
+    return found
+  }
+
+  /** Aborts when the client hangs up before it was answered. Fastify's own `request.signal` fires as soon as a body was read. */
+  function clientGone(request: FastifyRequest, reply: FastifyReply): AbortSignal {
+    const controller = new AbortController()
+    exchanges.of(request.raw).whenOver(() => {
+      if (!reply.raw.writableFinished) controller.abort(new Error('the client left'))
+    })
+    return controller.signal
+  }
+}
+
+/** What was received; nothing where there was no body to parse. */
+function bodyOf({ body }: FastifyRequest): Body {
+  return (body as Body | undefined) ?? { chunks: [], contentType: '' }
 }
 
 function withRetryAfter(error: unknown, fleet: Fleet): never {
@@ -86,12 +109,12 @@ function withRetryAfter(error: unknown, fleet: Fleet): never {
 }
 
 /**
- * The id of a request, which is also its job's: random, or the same for the same Idempotency-Key of the same client to the
- * same model, so that a retry finds the first attempt's outcome.
+ * The id of a request's job: the same for the same Idempotency-Key of the same client to the same model, so that a retry finds
+ * the first attempt's outcome; else the request's own, unless the client chose that: he could choose somebody else's.
  */
-export function requestIdOf({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): string {
+export function jobIdOf({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>, requestId: string): string {
   const key = headers['idempotency-key']
-  if (typeof key !== 'string' || key === '') return randomUUID()
+  if (typeof key !== 'string' || key === '') return headers['x-request-id'] === requestId ? randomUUID() : requestId
   const [, model = ''] = /[?&]model=([^&]*)/.exec(url) ?? []
   const digest = createHash('sha256')
     .update(`${headers.authorization ?? ''}\n${model}\n${key}`)
@@ -102,17 +125,6 @@ export function requestIdOf({ headers, url = '' }: Pick<IncomingMessage, 'header
 function successOf(outcome: Outcome): Success {
   if (outcome.status === 'ok') return outcome
   throw new ApiError(outcome.code, { message: outcome.message })
-}
-
-/** Aborts when the client hangs up before it was answered. Fastify's own `request.signal` fires as soon as a body was read. */
-function clientGone(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController()
-  const leave = () => {
-    if (!reply.raw.writableFinished) controller.abort(new Error('the client left'))
-  }
-  if (reply.raw.closed) leave()
-  else reply.raw.once('close', leave)
-  return controller.signal
 }
 
 function serverTiming({ timings }: Success, totalMs: number): string {

@@ -1,11 +1,18 @@
-import type { FastifyRequest } from 'fastify'
 import { dimensions, sniff, type ImageFormat } from '@streamsight/images'
+import { shown } from '@streamsight/service'
 import { ApiError } from '../errors.ts'
+import { decodeBase64 } from './base64.ts'
+import { readJson } from './bounded-json.ts'
+import type { Chunks } from './read-body.ts'
+import { readForm, type Part } from './read-form.ts'
+import { termNames, unknownName } from './terms.ts'
 
 /** An image whose first bytes say what it is and how large its pixels will be. */
 export interface Upload {
   image: Buffer
   format: ImageFormat
+  /** What else the form or the JSON says; not checked yet but for its names. */
+  fields: Record<string, unknown>
 }
 
 export interface UploadLimits {
@@ -13,79 +20,89 @@ export interface UploadLimits {
   maxPixels: number
 }
 
-/** Parts of a form beyond this are noise or an attack. */
-export const maxParts = 20
+/** A body that was received, and what its sender calls it. */
+export interface Body {
+  chunks: Chunks
+  contentType: string
+}
 
-/** The image of a request, however it was sent: multipart field `image`, raw body, or JSON `{"image": base64 or data URL}`. */
-export async function readUpload(request: FastifyRequest, { maxBytes, maxPixels }: UploadLimits): Promise<Upload> {
-  const image = await readImage(request, maxBytes)
-  if (image === undefined || image.length === 0) throw new ApiError('NO_IMAGE')
-  if (image.length > maxBytes) throw tooLarge(maxBytes)
-  const format = sniff(image)
-  if (format === undefined) throw new ApiError('UNSUPPORTED_IMAGE')
-  assertDimensions({ image, format }, maxPixels)
-  return { image, format }
+interface Sent {
+  image: Buffer | undefined
+  fields: Record<string, unknown>
 }
 
 /** A multipart form around an image, and the base64 of JSON, need more bytes than the image itself. */
 const formBytes = 65_536
 
-/** The largest body that can hold an image of `maxImageBytes`: base64 makes three bytes four. */
-export function maxBodyBytes(maxImageBytes: number): number {
-  return Math.ceil(maxImageBytes / 3) * 4 + formBytes
+/** The image of a request, however it was sent: multipart field `image`, raw body, or JSON `{"image": base64 or data URL}`. */
+export async function readUpload(body: Body, { maxBytes, maxPixels }: UploadLimits): Promise<Upload> {
+  const { image, fields } = await readSent(body, maxBytes)
+  if (image === undefined || image.length === 0) throw new ApiError('NO_IMAGE')
+  if (image.length > maxBytes) throw tooLarge(maxBytes)
+  const format = sniff(image)
+  if (format === undefined) throw new ApiError('UNSUPPORTED_IMAGE')
+  assertDimensions(image, format, maxPixels)
+  return { image, format, fields }
 }
 
 export function tooLarge(maxBytes: number): ApiError {
   return new ApiError('IMAGE_TOO_LARGE', { message: `The image has more than ${maxBytes} bytes` })
 }
 
-async function readImage(request: FastifyRequest, maxBytes: number): Promise<Buffer | undefined> {
-  if (request.isMultipart()) return await readPart(request, maxBytes)
-  if (Buffer.isBuffer(request.body)) return request.body
-  return readJson(request.body)
+/** The largest body of a type that can hold an image of `maxImageBytes`: base64 makes three bytes four. */
+export function maxBodyBytes(maxImageBytes: number): number {
+  return Math.ceil(maxImageBytes / 3) * 4 + formBytes
 }
 
-/** Reads the form to its end, so that one that was cut short is noticed. */
-async function readPart(request: FastifyRequest, maxBytes: number): Promise<Buffer | undefined> {
-  try {
-    return await readForm(request, maxBytes)
-  } catch (cause) {
-    if (cause instanceof ApiError) throw cause
-    // The parser has plain errors for forms without a boundary or an end; nothing but the client's bytes can cause them.
-    throw new ApiError('MALFORMED_REQUEST', { message: 'The form is broken, cut short, or has too many parts', cause })
-  }
+/** Anything that is no form and no JSON is an image until its first bytes say otherwise: `curl --data-binary` claims to send a form. */
+async function readSent({ chunks, contentType }: Body, maxBytes: number): Promise<Sent> {
+  if (/^\s*multipart\/form-data/i.test(contentType)) return await sentInForm(chunks, { contentType, maxBytes })
+  if (/^\s*application\/json\s*(;|$)/i.test(contentType)) return await sentInJson(Buffer.concat(chunks))
+  return { image: Buffer.concat(chunks), fields: {} }
 }
 
-async function readForm(request: FastifyRequest, maxBytes: number): Promise<Buffer | undefined> {
+async function sentInForm(chunks: Chunks, options: { contentType: string; maxBytes: number }): Promise<Sent> {
+  const fields: Record<string, unknown> = {}
   let image: Buffer | undefined
-  for await (const part of request.parts()) {
-    if (part.type !== 'file') continue
-    if (part.fieldname !== 'image' || image !== undefined) {
-      part.file.resume()
-      continue
-    }
-    const chunks: Buffer[] = []
-    for await (const chunk of part.file) chunks.push(chunk as Buffer)
-    if (part.file.truncated) throw tooLarge(maxBytes)
-    image = Buffer.concat(chunks)
+  for (const part of await readForm(chunks, options)) {
+    if (part.name === 'image') {
+      if (image !== undefined) throw malformed('The form has several images: send one a request')
+      image = await imageOf(part)
+    } else if (!termNames.includes(part.name)) throw unknownName('form field', part.name, ['image', ...termNames])
+    else if (part.name in fields) throw malformed(`Form field ${part.name} is there twice`)
+    else fields[part.name] = part.content.toString()
   }
-  return image
+  return { image, fields }
 }
 
-function readJson(body: unknown): Buffer | undefined {
-  const image = (body as { image?: unknown } | null | undefined)?.image
-  if (image === undefined) return undefined
-  if (typeof image !== 'string')
-    throw new ApiError('MALFORMED_REQUEST', { message: 'Field "image" must be base64 text or a data URL' })
-  // Some encoders break lines every 76 characters.
-  const base64 = image.replace(/^data:[^,]*;base64,/, '').replaceAll(/\s+/g, '')
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(base64))
-    throw new ApiError('MALFORMED_REQUEST', { message: 'Field "image" is not base64' })
-  return Buffer.from(base64, 'base64')
+/** A part without a file name may hold the image as text; what begins as an image does is one. */
+async function imageOf({ content, filename }: Part): Promise<Buffer> {
+  if (filename !== undefined || sniff(content) !== undefined) return content
+  const decoded = await decodeBase64(content)
+  return decoded !== undefined && sniff(decoded) !== undefined ? decoded : content
+}
+
+async function sentInJson(body: Buffer): Promise<Sent> {
+  const value = readJson(body)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { image: undefined, fields: {} }
+  const { image, ...fields } = value as Record<string, unknown>
+  for (const [name, field] of Object.entries(fields)) {
+    if (!termNames.includes(name)) throw unknownName('field', name, ['image', ...termNames])
+    if (Buffer.isBuffer(field)) throw malformed(`Field ${name} is too long: ${shown(field.toString('latin1'))}`)
+  }
+  return { image: image === undefined ? undefined : await imageOfJson(image), fields }
+}
+
+async function imageOfJson(image: unknown): Promise<Buffer> {
+  if (typeof image !== 'string' && !Buffer.isBuffer(image))
+    throw malformed(`Field "image" must be base64 text or a data URL, not ${shown(image)}`)
+  const decoded = await decodeBase64(image)
+  if (decoded === undefined) throw malformed('Field "image" is not base64')
+  return decoded
 }
 
 /** Refuses an image by the dimensions in its header, before anything of that size is allocated. */
-function assertDimensions({ image, format }: Upload, maxPixels: number): void {
+function assertDimensions(image: Buffer, format: ImageFormat, maxPixels: number): void {
   const { width, height } = readDimensions(image, format)
   if (width * height > maxPixels)
     throw new ApiError('TOO_MANY_PIXELS', {
@@ -99,4 +116,8 @@ function readDimensions(image: Buffer, format: ImageFormat) {
   } catch (cause) {
     throw new ApiError('UNDECODABLE_IMAGE', { message: 'The image has no readable header', cause })
   }
+}
+
+function malformed(message: string): ApiError {
+  return new ApiError('MALFORMED_REQUEST', { message })
 }

@@ -1,30 +1,42 @@
-import multipart from '@fastify/multipart'
-import type { FastifyInstance } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
-import { ApiError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
-import { maxBodyBytes, maxParts } from './read-upload.ts'
+import type { Place } from '../requests/admission.ts'
+import { codingOf, readBody } from './read-body.ts'
+import { maxBodyBytes, tooLarge, type Body } from './read-upload.ts'
 
-/** The bodies that are understood, each with its bounds: forms, JSON, and anything else as an image. */
-export const uploads = fastifyPlugin(async (app: FastifyInstance, { config }: Pick<Gateway, 'config'>) => {
-  await app.register(multipart, {
-    // A client library may leave the file name out; the field's name is what counts.
-    isPartAFile: fieldName => fieldName === 'image',
-    limits: { fileSize: config.MAX_IMAGE_BYTES, parts: maxParts, fieldSize: 65_536 },
-    throwFileSizeLimit: false
-  })
-  app.removeContentTypeParser(['application/json', 'text/plain'])
-  app.addContentTypeParser(
-    'application/json',
-    { parseAs: 'string', bodyLimit: maxBodyBytes(config.MAX_IMAGE_BYTES) },
-    (_request, body, done) => {
-      try {
-        done(null, JSON.parse(body as string))
-      } catch (cause) {
-        done(new ApiError('MALFORMED_REQUEST', { message: 'The body is not JSON', cause }))
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the request holds in this gateway; only those that have one are read. */
+    place: Place | undefined
+  }
+}
+
+/** Reads the bodies of requests that were admitted, within their bounds; of all others nothing. */
+export const uploads = fastifyPlugin(
+  async (app: FastifyInstance, { config, exchanges }: Pick<Gateway, 'config' | 'exchanges'>) => {
+    const maxBytes = maxBodyBytes(config.MAX_IMAGE_BYTES)
+    app.decorateRequest('place', undefined)
+    app.addHook('onRequest', async ({ headers }) => {
+      // Fastify refuses what is no media type. Here the first bytes decide, so such a header is as good as none.
+      if (headers['content-type']?.includes('/') === false) delete headers['content-type']
+    })
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser(
+      '*',
+      async (request: FastifyRequest, payload: IncomingMessage): Promise<Body | undefined> => {
+        const { place, headers } = request
+        if (place === undefined) return undefined
+        const chunks = await readBody(payload, codingOf(headers['content-encoding']), {
+          place,
+          maxBytes,
+          tooLarge: () => tooLarge(config.MAX_IMAGE_BYTES),
+          broken: exchanges.of(request.raw).broken
+        })
+        place.arrived()
+        return { chunks, contentType: headers['content-type'] ?? '' }
       }
-    }
-  )
-  // Anything else is an image until its first bytes say otherwise: `curl --data-binary` claims to send a form.
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-})
+    )
+  }
+)
