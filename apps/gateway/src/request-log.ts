@@ -37,8 +37,8 @@ export function recordRequest(
 
 function fieldsOf(request: FastifyRequest, reply: FastifyReply) {
   const { outcome, failure, statusCode, elapsedTime } = reply
-  // Nginx' number for a client that left before there was an answer: nothing was sent.
-  const left = !reply.raw.writableFinished
+  // Nginx' number for a client that left before there was an answer: nothing was sent, or nobody was there to get it.
+  const left = !reply.raw.writableFinished || Boolean(request.raw.errored)
   const traceparent = traceparentOf(request)
   return {
     event: 'request',

@@ -2,7 +2,7 @@ import { setImmediate as othersTurn } from 'node:timers/promises'
 import type { LongText } from './bounded-json.ts'
 
 /** Characters decoded in one go; then others get their turn. */
-const sliceChars = 524_288
+const sliceChars = 131_072
 
 const backslash = 0x5c
 

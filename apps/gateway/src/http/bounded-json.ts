@@ -8,8 +8,11 @@ export type LongText = Buffer
 /** Strings longer than this are cut out of the text before it is parsed. */
 const longBytes = 1_024
 
-/** Bytes that a body may have beside its long strings: what is left is parsed in under 10 ms whatever it is. */
-const maxSkeletonBytes = 65_536
+/** Bytes that a body may have beside its long strings: what is left is parsed in a few milliseconds whatever it is. */
+const maxSkeletonBytes = 32_768
+
+/** Quotes within a string, and backslashes before one, which are looked at one by one. Base64 has none. */
+const maxQuotes = 4_096
 
 /** Objects and lists within each other. */
 const maxDepth = 16
@@ -81,9 +84,11 @@ function closingQuote(body: Buffer, from: number): number {
   let escaped = 0
   for (let at = body.indexOf(quote, from); at !== -1; at = body.indexOf(quote, at + 1)) {
     let slashes = 0
-    while (at - slashes > from && body[at - slashes - 1] === backslash) slashes++
+    while (at - slashes > from && body[at - slashes - 1] === backslash) {
+      if (++slashes > maxQuotes) throw malformed(`A string has more than ${maxQuotes} backslashes in a row`)
+    }
     if (slashes % 2 === 0) return at
-    if (++escaped > maxSkeletonBytes) throw malformed(`A string has more than ${maxSkeletonBytes} quotes in it`)
+    if (++escaped > maxQuotes) throw malformed(`A string has more than ${maxQuotes} quotes in it`)
   }
   return -1
 }

@@ -20,6 +20,8 @@ export function createConnectionErrors({ exchanges, metrics, log }: Reporters) {
     const last = exchanges.openOn(socket).at(-1)
     if (last === undefined) refuse(error, socket)
     else if (last.request.raw.complete) last.whenOver(() => refuse(error, socket))
+    // The client ended its side within a body: it has left.
+    else if (cause.code === 'HPE_INVALID_EOF_STATE') socket.destroy()
     // Whoever reads the body answers, or has done so already.
     else if (last.reply.sent) destroyOnceFlushed(socket)
     else last.fail(error)

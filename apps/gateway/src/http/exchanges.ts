@@ -65,6 +65,8 @@ export function createExchanges({ maxConnections }: { maxConnections: number }) 
       connection.open.add(exchange)
       exchanges.set(request.raw, exchange)
       reply.raw.once('close', exchange.end)
+      // Requests that were in line on a connection still come when it is closed already; nobody would say that they are over.
+      if (connection.socket.destroyed) exchange.end()
       return exchange
     },
 
@@ -83,6 +85,7 @@ export function createExchanges({ maxConnections }: { maxConnections: number }) 
     const known = connections.get(socket)
     if (known) return known
     const connection: Connection = { socket, open: new Set(), idleSinceMs: performance.now() }
+    if (socket.destroyed) return connection
     connections.set(socket, connection)
     socket.once('close', () => {
       connections.delete(socket)

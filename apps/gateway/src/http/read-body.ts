@@ -1,6 +1,5 @@
-import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { Readable as ReadableStream } from 'node:stream'
+import { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib'
 import { shown } from '@streamsight/service'
 import { ApiError } from '../errors.ts'
@@ -61,13 +60,16 @@ async function receive(payload: Readable, { place, maxBytes, tooLarge, broken }:
       const fail = () => reject(broken.reason as ApiError)
       if (broken.aborted) return fail()
       broken.addEventListener('abort', fail, { signal: listeners.signal })
-      payload.on('data', onData).once('end', resolve).once('error', reject)
+      payload.on('data', onData).once('end', resolve).once('error', onLeft)
       listeners.signal.addEventListener('abort', () => {
-        payload.off('data', onData).off('end', resolve).off('error', reject)
+        payload.off('data', onData).off('end', resolve).off('error', onLeft)
         // What comes after this, e.g. that the client hung up, is seen by the end of the exchange.
         payload.on('error', () => {})
       })
 
+      function onLeft(cause: Error) {
+        reject(new ApiError('MALFORMED_REQUEST', { message: 'The body ended before it was complete', cause }))
+      }
       function onData(chunk: Buffer) {
         try {
           bytes += chunk.length
@@ -93,19 +95,27 @@ async function decode(
   const decoded: Chunks = []
   const encodedBytes = bytesOf(encoded)
   let bytes = 0
+  let refusal: unknown
   try {
-    await pipeline(ReadableStream.from(encoded), decoder, async source => {
+    await pipeline(Readable.from(encoded), decoder, async source => {
       for await (const chunk of source as AsyncIterable<Buffer>) {
         bytes += chunk.length
-        if (bytes > maxBytes) throw tooLarge()
-        place.hold(encodedBytes + bytes)
+        try {
+          if (bytes > maxBytes) throw tooLarge()
+          place.hold(encodedBytes + bytes)
+        } catch (error) {
+          // A pipeline that is left early rejects with what its other end makes of that.
+          refusal = error
+          return
+        }
         decoded.push(chunk)
       }
     })
   } catch (cause) {
-    if (cause instanceof ApiError) throw cause
+    if (refusal !== undefined) throw refusal
     throw new ApiError('MALFORMED_REQUEST', { message: `The body is not valid ${coding}`, cause })
   }
+  if (refusal !== undefined) throw refusal
   place.hold(bytes)
   return decoded
 }
