@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { assertShip, chunked, formOf, multipart, post } from './support/client.ts'
 import { startGateway } from './support/gateway.ts'
 import { fixture } from './support/system.ts'
@@ -50,9 +50,9 @@ test('A1: whatever way requests end, nothing of them is held', { timeout: 180_00
   await fc.assert(
     fc.asyncProperty(fc.array(client, { minLength: 1, maxLength: 8 }), async clients => {
       await Promise.all(clients.map(each => play(gateway.port, each)))
-      await until(`nothing is held after ${JSON.stringify(clients)}`, async () => (await held()).every(n => n === 0))
+      await until('nothing is held', async () => (await held()).every(n => n === 0))
     }),
-    { numRuns: 25 }
+    { numRuns: 25, endOnFailure: true }
   )
   assertShip(await post(gateway, ship), 1)
 

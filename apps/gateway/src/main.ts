@@ -7,7 +7,7 @@ async function main(): Promise<void> {
   const config = loadConfig(configSchema, process.env)
   const log = createLogger({ name: 'gateway', level: config.LOG_LEVEL, pretty: process.stdout.isTTY })
   const eventLoop = watchEventLoop()
-  log.info({ event: 'start', port: config.PORT, models: config.MODELS, pid: process.pid }, 'Starting')
+  log.info({ event: 'start', port: config.PORT, models: config.MODELS }, 'Starting')
 
   const app = await buildApp({ config, log })
   // Open requests are answered before the process ends, the last of them at its deadline.

@@ -3,6 +3,7 @@ import { fastifyPlugin } from 'fastify-plugin'
 import type { Outcome } from '@streamsight/protocol'
 import type { ApiError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
+import { addressOf } from './http/clients.ts'
 import { traceparentOf } from './http/request-id.ts'
 
 declare module 'fastify' {
@@ -44,7 +45,7 @@ function fieldsOf(request: FastifyRequest, reply: FastifyReply) {
     event: 'request',
     requestId: request.id,
     ...(traceparent === undefined ? {} : { traceparent }),
-    address: request.ip.slice(0, 100),
+    address: addressOf(request),
     method: request.method,
     route: request.routeOptions.url ?? 'unknown',
     status: left ? 499 : statusCode,

@@ -59,7 +59,7 @@ export function createExchanges({ maxConnections }: { maxConnections: number }) 
           over = true
           connection.open.delete(exchange)
           connection.idleSinceMs = performance.now()
-          for (const task of tasks) task()
+          runAll(tasks)
         }
       }
       connection.open.add(exchange)
@@ -87,6 +87,8 @@ export function createExchanges({ maxConnections }: { maxConnections: number }) 
     const connection: Connection = { socket, open: new Set(), idleSinceMs: performance.now() }
     if (socket.destroyed) return connection
     connections.set(socket, connection)
+    // Node forgets the address of a closed socket unless somebody asked before.
+    void socket.remoteAddress
     socket.once('close', () => {
       connections.delete(socket)
       for (const exchange of connection.open) exchange.end()
@@ -105,6 +107,16 @@ export function createExchanges({ maxConnections }: { maxConnections: number }) 
     }
     const crowd = [...byAddress.values()].reduce((most, next) => (next.length > most.length ? next : most), [])
     return crowd.toSorted((a, b) => a.idleSinceMs - b.idleSinceMs)[0]?.socket
+  }
+}
+
+/** Each of them, also where one before it throws: a place must be given back whatever the log thinks of it. */
+function runAll([task, ...others]: Array<() => void>): void {
+  if (task === undefined) return
+  try {
+    task()
+  } finally {
+    runAll(others)
   }
 }
 
