@@ -42,7 +42,7 @@ export function post(
   })
 }
 
-export function postForm(system: System, parts: Part[]): Promise<Reply> {
+export function postForm(system: Pick<System, 'url'>, parts: Part[]): Promise<Reply> {
   return post(system, formOf(parts), { type: multipart })
 }
 

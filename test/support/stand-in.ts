@@ -17,7 +17,10 @@ import type { System } from './system.ts'
 import { until } from './until.ts'
 
 /** A worker without a model: the test says what becomes of each job. */
-export async function startStandIn(t: TestContext, system: System) {
+export async function startStandIn(
+  t: Pick<TestContext, 'after'>,
+  system: Pick<System, 'url' | 'prefix'> & { redis: Pick<System['redis'], 'url'> }
+) {
   const [commands, blocking] = [1, 2].map(() =>
     createConnection({ url: system.redis.url, name: 'stand-in', log: silentLog })
   ) as [ReturnType<typeof createConnection>, ReturnType<typeof createConnection>]
@@ -57,6 +60,12 @@ export async function startStandIn(t: TestContext, system: System) {
     async take(): Promise<Delivery> {
       await report()
       return await until('a job arrives', async () => (await consumer.read(1, () => {}))[0])
+    },
+
+    /** The next job, if one arrives within half a second. */
+    async poll(): Promise<Delivery | undefined> {
+      await report()
+      return (await consumer.read(1, () => {}))[0]
     },
 
     async finish(delivery: Delivery, code?: FailureCode): Promise<void> {

@@ -10,8 +10,14 @@ export const errorTable = {
   UNAUTHORIZED: { status: 401, message: 'Send a valid API key as "Authorization: Bearer <key>"' },
   NOT_FOUND: { status: 404, message: 'There is nothing at this address' },
   MODEL_NOT_FOUND: { status: 404, message: 'This model is not served here' },
+  METHOD_NOT_ALLOWED: { status: 405, message: 'This address is asked with another method' },
+  REQUEST_TIMEOUT: { status: 408, message: 'The request did not arrive in time' },
   IMAGE_TOO_LARGE: { status: 413, message: 'The image has too many bytes' },
   TOO_MANY_PIXELS: { status: 413, message: 'The image has too many pixels' },
+  UNSUPPORTED_ENCODING: {
+    status: 415,
+    message: 'This Content-Encoding is not decoded: send gzip, deflate, br or none'
+  },
   UNSUPPORTED_IMAGE: { status: 415, message: 'Not a JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP image by its first bytes' },
   IDEMPOTENCY_MISMATCH: {
     status: 422,
@@ -20,6 +26,7 @@ export const errorTable = {
   UNDECODABLE_IMAGE: { status: 422, message: 'The image is truncated or corrupt' },
   POISONED_IMAGE: { status: 422, message: 'The image took down every worker it was given to' },
   RATE_LIMITED: { status: 429, message: 'Too many requests' },
+  HEADERS_TOO_LARGE: { status: 431, message: 'The headers have more than 16 KB' },
   INFERENCE_FAILED: { status: 500, message: 'The model failed on this image' },
   INTERNAL: { status: 500, message: 'Something went wrong on our side' },
   OVERLOADED: { status: 503, message: 'More requests are waiting than can be answered in time' },

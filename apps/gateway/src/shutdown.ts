@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
 import { ApiError, errorBody } from './errors.ts'
+import type { Admission } from './requests/admission.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -42,14 +44,16 @@ export function createShutdown({ delayMs }: { delayMs: number }) {
 
 export type Shutdown = ReturnType<typeof createShutdown>
 
+interface Stoppable {
+  shutdown: Shutdown
+  admission: Pick<Admission, 'untilEmpty'>
+}
+
 /**
  * Lets `app.close()` end without an error for anybody who has sent a whole request, and without waiting for anybody who has not. The
- * server still listens while `untilAnswered`, so that what arrives then is told to go elsewhere.
+ * server still listens until all that was admitted is answered, so that what arrives then is told to go elsewhere.
  */
-export function installShutdown(
-  app: FastifyInstance,
-  { shutdown, untilAnswered }: { shutdown: Shutdown; untilAnswered: () => Promise<void> }
-): void {
+export const shutdownHooks = fastifyPlugin(async (app: FastifyInstance, { shutdown, admission }: Stoppable) => {
   const sockets = new Set<Socket>()
   const open = new Map<FastifyReply, FastifyRequest>()
   let cutting: NodeJS.Timeout | undefined
@@ -73,7 +77,7 @@ export function installShutdown(
       for (const socket of sockets) if (!isWaiting(socket)) end(socket)
       cutting = setTimeout(cut, cutEveryMs)
     }, halfSentMs)
-    await untilAnswered()
+    await admission.untilEmpty()
   })
   app.addHook('onClose', async () => clearTimeout(cutting))
 
@@ -88,7 +92,7 @@ export function installShutdown(
     if (request === undefined || reply?.raw.headersSent || !socket.writable) return void socket.destroy()
     socket.end(refusal(request), () => socket.destroy())
   }
-}
+})
 
 function refusal({ id }: FastifyRequest): string {
   const error = new ApiError('SHUTTING_DOWN')

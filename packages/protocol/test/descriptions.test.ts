@@ -11,7 +11,7 @@ const tabbies: ModelDescription = {
   source: 'a test',
   preprocessing: { channels: 'RGB', mean: [1, 2, 3] },
   assumed: ['kernel'],
-  artifacts: [Object.assign({ format: 'onnx', precision: 'int8' }, { agreement: [{ share: 0.99 }] })],
+  artifacts: [quantized],
   labels: [{ label: 'tabby', id: 'n02123045' }, { label: 'tiger cat' }]
 }
 let redis: Awaited<ReturnType<typeof startRedis>>

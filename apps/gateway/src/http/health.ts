@@ -1,21 +1,34 @@
-import type { Broker } from '../requests/broker.ts'
-import type { Fleet, Fleets } from '../requests/fleet.ts'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { Gateway } from '../gateway.ts'
+import type { Fleet } from '../requests/fleet.ts'
 
 export interface Health {
   ok: boolean
   reasons: string[]
 }
 
+/** The parts of a gateway that its health depends on. */
+type Vitals = Pick<Gateway, 'broker' | 'fleets'> & { shutdown: Pick<Gateway['shutdown'], 'isLeaving'> }
+
+export async function healthRoutes(app: FastifyInstance, gateway: Vitals): Promise<void> {
+  const health = createHealth(gateway)
+  app.get('/health/live', { schema: { summary: 'Red when a restart would help' } }, async (_request, reply) =>
+    answer(reply, health.live())
+  )
+  app.get('/health/ready', { schema: { summary: 'Red when requests should go elsewhere' } }, async (_request, reply) =>
+    answer(reply, health.ready())
+  )
+  app.get('/health/startup', { schema: { summary: 'Red until it has been ready once' } }, async (_request, reply) =>
+    answer(reply, health.startup())
+  )
+}
+
+function answer(reply: FastifyReply, { ok, reasons }: Health) {
+  return reply.code(ok ? 200 : 503).send({ status: ok ? 'ok' : 'unavailable', reasons })
+}
+
 /** The three questions an orchestrator asks, each answered with reasons that a person can act on. */
-export function createHealth({
-  broker,
-  fleets,
-  isClosing
-}: {
-  broker: Broker
-  fleets: Fleets
-  isClosing: () => boolean
-}) {
+export function createHealth({ broker, fleets, shutdown }: Vitals) {
   const started = new Set<string>()
 
   return {
@@ -40,7 +53,7 @@ export function createHealth({
 
   function faultsOfGateway(): string[] {
     const reasons: string[] = []
-    if (isClosing()) reasons.push('shutting down')
+    if (shutdown.isLeaving()) reasons.push('shutting down')
     if (broker.awayMs() > 0) reasons.push(`Redis has been away for ${Math.ceil(broker.awayMs() / 1_000)} s`)
     if (broker.isOutOfMemory()) reasons.push('Redis is out of memory (maxmemory) and refuses images')
     return reasons

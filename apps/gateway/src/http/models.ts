@@ -1,9 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { ModelDescription } from '@streamsight/protocol'
-import type { Broker } from '../requests/broker.ts'
 import { ApiError } from '../errors.ts'
-import type { Fleet, Fleets } from '../requests/fleet.ts'
+import type { Gateway } from '../gateway.ts'
 import { ServedModel, servedModels } from './served-models.ts'
 
 const List = Type.Object({ models: Type.Array(ServedModel) })
@@ -20,15 +19,11 @@ const Params = Type.Object({ name: Type.String({ description: 'One of those that
 /** Descriptions kept, at 45 KB for a model of 1,000 classes. More than a roll-out of every model at once needs. */
 const maxKept = 64
 
-export interface ModelRoutesOptions {
-  broker: Pick<Broker, 'readDescription'>
-  fleets: Fleets
-  /** The fleet of that model. Throws MODEL_NOT_FOUND. */
-  fleetOf: (model: string) => Fleet
-}
-
 /** What is served, and everything that a client may know of one model. */
-export async function modelRoutes(app: FastifyInstance, { broker, fleets, fleetOf }: ModelRoutesOptions) {
+export async function modelRoutes(
+  app: FastifyInstance,
+  { broker, fleets, target }: Pick<Gateway, 'broker' | 'fleets' | 'target'>
+): Promise<void> {
   const kept = new Map<string, ModelDescription>()
 
   app.get(
@@ -44,7 +39,7 @@ export async function modelRoutes(app: FastifyInstance, { broker, fleets, fleetO
     { schema: { summary: 'A model with its labels and preprocessing', params: Params, response: { 200: Details } } },
     async (request): Promise<Static<typeof Details>> => {
       const { name } = request.params as Static<typeof Params>
-      const served = servedModels(fleetOf(name).ready())
+      const served = servedModels(target(name).fleet.ready())
       const versions = await Promise.all(
         served.map(async ({ model: { name: _name, versions: _versions, ...own }, about }) => ({
           ...own,

@@ -1,34 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { Prediction, type Outcome, type Success } from '@streamsight/protocol'
-import type { Admission } from '../requests/admission.ts'
-import type { Broker } from '../requests/broker.ts'
-import type { Config } from '../config.ts'
 import { ApiError } from '../errors.ts'
-import type { Fleet, Fleets } from '../requests/fleet.ts'
+import type { Gateway } from '../gateway.ts'
+import type { Fleet } from '../requests/fleet.ts'
 import { jobIdOf } from '../requests/job-id.ts'
-import { createOverload } from '../requests/overload.ts'
-import type { Metrics } from '../metrics.ts'
-import { readUpload, tooLarge } from './upload.ts'
-
-export interface PredictDependencies {
-  config: Config
-  broker: Broker
-  fleets: Fleets
-  admission: Admission
-  metrics: Metrics
-  isClosing: () => boolean
-}
-
-const defaultTopK = 5
-
-const Query = Type.Object({
-  topK: Type.Optional(
-    Type.Integer({ default: defaultTopK, minimum: 1, maximum: 100, description: 'Predictions wanted' })
-  ),
-  model: Type.Optional(Type.String({ description: 'Model to ask; the default one if left out' }))
-})
+import { codingOf } from './read-body.ts'
+import { maxBodyBytes, readUpload, tooLarge, type Body } from './read-upload.ts'
+import { Terms, defaultTopK, termsOf, termsOfQuery } from './terms.ts'
 
 const Answer = Type.Object({
   success: Type.Literal(true),
@@ -37,68 +17,70 @@ const Answer = Type.Object({
   model: Type.Object({ name: Type.String(), version: Type.String() })
 })
 
-export const predictSchema = {
+const predictSchema = {
   summary: 'Classify an image',
   description:
     'Send the image as multipart field `image`, as raw body, or as JSON `{"image": "<base64 or data URL>"}`.',
-  querystring: Query,
+  querystring: Terms,
   response: { 200: Answer }
 }
 
-/** A multipart form around an image, and the base64 of JSON, need more bytes than the image itself. */
-const formBytes = 65_536
-
-/** POST /predict: the hook that decides before the body is read, and the handler. */
-export function createPredict({ config, broker, fleets, admission, metrics, isClosing }: PredictDependencies) {
+/** POST /predict: decided before the body is read, then classified. */
+export async function predictRoute(app: FastifyInstance, gateway: Gateway): Promise<void> {
+  const { config, broker, admission, exchanges, metrics, overload, shutdown, target } = gateway
   const limits = { maxBytes: config.MAX_IMAGE_BYTES, maxPixels: config.MAX_IMAGE_PIXELS }
-  const [defaultModel = ''] = fleets.keys()
-  const overload = createOverload({ broker, requestTimeoutMs: config.REQUEST_TIMEOUT_MS })
+  app.post('/predict', { schema: predictSchema, onRequest: [...app.guards, admit] }, predict)
 
-  return {
-    /** The model of that name, or the default one, and who serves it. Throws MODEL_NOT_FOUND. */
-    target,
-
-    /** Refuses what can't be answered before its body is read, and holds a place for what can. */
-    async admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-      if (isClosing()) throw new ApiError('SHUTTING_DOWN')
-      const { fleet } = target((request.query as Static<typeof Query>).model)
-      if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
-      await untilKnown(fleet)
-      if (!fleet.isStaffed()) throw new ApiError('NO_WORKERS', { retryAfterS: 5 })
-      const declared = Number(request.headers['content-length'] ?? config.MAX_IMAGE_BYTES)
-      if (declared > maxBodyBytes(config.MAX_IMAGE_BYTES)) throw tooLarge(config.MAX_IMAGE_BYTES)
-      overload.refuse(fleet)
-      const leave = admission.enter(declared, overload.retryAfterS(fleet))
-      reply.raw.once('close', leave)
-    },
-
-    async predict(request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof Answer>> {
-      const startedMs = performance.now()
-      const { image, format } = await readUpload(request, limits)
-      const { topK = defaultTopK, ...query } = request.query as Static<typeof Query>
-      const { model, fleet } = target(query.model)
-      const order = {
-        id: (reply.jobId = jobIdOf(request.headers, model)),
-        model,
-        image,
-        format,
-        topK,
-        timeoutMs: config.REQUEST_TIMEOUT_MS,
-        maxDepth: fleet.maxDepth()
-      }
-      const outcome = await broker.classify(order, clientGone(reply)).catch(error => withRetryAfter(error, fleet))
-      reply.outcome = outcome
-      const success = successOf(outcome)
-      metrics.stages(success.model.name, success.timings)
-      reply.header('server-timing', serverTiming(success, performance.now() - startedMs))
-      return { success: true, predictions: success.predictions, requestId: request.id, model: success.model }
-    }
+  /** Refuses what can't be answered before its body is read, and holds a place for what can until it is over. */
+  async function admit(request: FastifyRequest): Promise<void> {
+    if (shutdown.isRefusing()) throw new ApiError('SHUTTING_DOWN')
+    const { fleet } = await staffed(termsOfQuery(request).model)
+    codingOf(request.headers['content-encoding'])
+    const declared = Number(request.headers['content-length'] ?? 0)
+    if (declared > maxBodyBytes(config.MAX_IMAGE_BYTES)) throw tooLarge(config.MAX_IMAGE_BYTES)
+    overload.refuse(fleet)
+    const exchange = exchanges.of(request.raw)
+    const place = admission.enter({
+      client: app.clientOf(request),
+      retryAfterS: overload.retryAfterS(fleet),
+      cutOff: exchange.fail
+    })
+    exchange.whenOver(place.leave)
+    request.place = place
   }
 
-  function withRetryAfter(error: unknown, fleet: Fleet): never {
-    if (!(error instanceof ApiError && error.code === 'OVERLOADED')) throw error
-    const { message, cause } = error
-    throw new ApiError('OVERLOADED', { message, retryAfterS: overload.retryAfterS(fleet), cause })
+  async function predict(request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof Answer>> {
+    const startedMs = performance.now()
+    const { image, format, fields } = await readUpload(bodyOf(request), limits)
+    request.place?.hold(image.length)
+    const terms = termsOf(request, fields)
+    const { model, fleet } = await staffed(terms.model)
+    const order = {
+      id: (reply.jobId = jobIdOf(request.headers, model)),
+      model,
+      image,
+      format,
+      topK: terms.topK ?? defaultTopK,
+      timeoutMs: config.REQUEST_TIMEOUT_MS,
+      maxDepth: fleet.maxDepth()
+    }
+    const outcome = await broker
+      .classify(order, clientGone(request, reply))
+      .catch(error => withRetryAfter(error, fleet))
+    reply.outcome = outcome
+    const success = successOf(outcome)
+    metrics.stages(success.model.name, success.timings)
+    reply.header('server-timing', serverTiming(success, performance.now() - startedMs))
+    return { success: true, predictions: success.predictions, requestId: request.id, model: success.model }
+  }
+
+  /** The model of that name with somebody who serves it. Throws MODEL_NOT_FOUND, BROKER_UNAVAILABLE or NO_WORKERS. */
+  async function staffed(name: string | undefined) {
+    const found = target(name)
+    if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
+    await untilKnown(found.fleet)
+    if (!found.fleet.isStaffed()) throw new ApiError('NO_WORKERS', { retryAfterS: 5 })
+    return found
   }
 
   /** A gateway that has just started does not know its workers yet: that is waited for like Redis. */
@@ -110,35 +92,30 @@ export function createPredict({ config, broker, fleets, admission, metrics, isCl
     }
   }
 
-  function target(name: string = defaultModel): { model: string; fleet: Fleet } {
-    const fleet = fleets.get(name)
-    if (fleet === undefined)
-      throw new ApiError('MODEL_NOT_FOUND', {
-        message: `Model "${name}" is not served here; served are: ${[...fleets.keys()].join(', ')}`
-      })
-    return { model: name, fleet }
+  function withRetryAfter(error: unknown, fleet: Fleet): never {
+    if (!(error instanceof ApiError && error.code === 'OVERLOADED')) throw error
+    const { message, cause } = error
+    throw new ApiError('OVERLOADED', { message, retryAfterS: overload.retryAfterS(fleet), cause })
+  }
+
+  /** Aborts when the client hangs up before it was answered. Fastify's own `request.signal` fires as soon as a body was read. */
+  function clientGone(request: FastifyRequest, reply: FastifyReply): AbortSignal {
+    const controller = new AbortController()
+    exchanges.of(request.raw).whenOver(() => {
+      if (!reply.raw.writableFinished) controller.abort(new Error('the client left'))
+    })
+    return controller.signal
   }
 }
 
-/** The largest body that can hold an image of `maxImageBytes`: base64 makes three bytes four. */
-export function maxBodyBytes(maxImageBytes: number): number {
-  return Math.ceil(maxImageBytes / 3) * 4 + formBytes
+/** What was received; nothing where there was no body to parse. */
+function bodyOf({ body }: FastifyRequest): Body {
+  return (body as Body | undefined) ?? { chunks: [], contentType: '' }
 }
 
 function successOf(outcome: Outcome): Success {
   if (outcome.status === 'ok') return outcome
   throw new ApiError(outcome.code, { message: outcome.message })
-}
-
-/** Aborts when the client hangs up before it was answered. Fastify's own `request.signal` fires as soon as a body was read. */
-function clientGone(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController()
-  const leave = () => {
-    if (!reply.raw.writableFinished) controller.abort(new Error('the client left'))
-  }
-  if (reply.raw.closed) leave()
-  else reply.raw.once('close', leave)
-  return controller.signal
 }
 
 function serverTiming({ timings }: Success, totalMs: number): string {

@@ -1,0 +1,19 @@
+import { isIP } from 'node:net'
+import type { FastifyRequest } from 'fastify'
+import { Address6 } from 'ip-address'
+
+/**
+ * The address that a request counts for. Of IPv6 the first 64 bits, since every customer gets at least that many addresses
+ * for himself. What a trusted proxy forwards that is no address does not count.
+ */
+export function addressOf({ ip, raw }: Pick<FastifyRequest, 'ip' | 'raw'>): string {
+  const address = isIP(ip) > 0 ? ip : (raw.socket.remoteAddress ?? 'unknown')
+  if (isIP(address) !== 6) return address
+  const parsed = new Address6(address)
+  return parsed.isMapped4() ? parsed.to4().correctForm() : new Address6(`${address}/64`).startAddress().correctForm()
+}
+
+/** The key in an Authorization header, without the spaces that may stand around it; empty if there is none. */
+export function bearerOf({ headers }: Pick<FastifyRequest, 'headers'>): string {
+  return /^bearer +(.*)$/i.exec(headers.authorization ?? '')?.[1]?.trim() ?? ''
+}

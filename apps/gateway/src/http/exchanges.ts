@@ -1,0 +1,123 @@
+import type { Socket } from 'node:net'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ApiError } from '../errors.ts'
+
+/** One request and its answer, from its headers until it is over, whichever way it ends. */
+export interface Exchange {
+  request: FastifyRequest
+  reply: FastifyReply
+  /** Aborts with an ApiError when the body can't or may not be received any further. */
+  broken: AbortSignal
+  fail: (error: ApiError) => void
+  /** Calls `task` once, when the answer is sent or can't be sent any more; at once if that is so already. */
+  whenOver: (task: () => void) => void
+}
+
+interface Connection {
+  socket: Socket
+  open: Set<Exchange & { end: () => void }>
+  idleSinceMs: number
+}
+
+/**
+ * What is going on on each connection. The end of an exchange is found by its answer's end or its socket's, whichever comes
+ * first: an answer that was still in line behind others on its connection is never closed by Node.
+ */
+export function createExchanges({ maxConnections }: { maxConnections: number }) {
+  const connections = new Map<Socket, Connection>()
+  const exchanges = new WeakMap<FastifyRequest['raw'], Exchange>()
+
+  return {
+    get connections(): number {
+      return connections.size
+    },
+
+    /** Takes a new connection in. Where there are too many, one goes that has nothing open: of the address with most of them the oldest. */
+    connect(socket: Socket): void {
+      if (connections.size >= maxConnections) (longestIdle() ?? socket).destroy()
+      if (!socket.destroyed) connectionOf(socket)
+    },
+
+    begin(request: FastifyRequest, reply: FastifyReply): Exchange {
+      const known = exchanges.get(request.raw)
+      if (known) return known
+      const connection = connectionOf(request.raw.socket)
+      const controller = new AbortController()
+      const tasks: Array<() => void> = []
+      let over = false
+      const exchange = {
+        request,
+        reply,
+        broken: controller.signal,
+        fail: (error: ApiError) => controller.abort(error),
+        whenOver(task: () => void) {
+          if (over) task()
+          else tasks.push(task)
+        },
+        end() {
+          if (over) return
+          over = true
+          connection.open.delete(exchange)
+          connection.idleSinceMs = performance.now()
+          runAll(tasks)
+        }
+      }
+      connection.open.add(exchange)
+      exchanges.set(request.raw, exchange)
+      reply.raw.once('close', exchange.end)
+      // Requests that were in line on a connection still come when it is closed already; nobody would say that they are over.
+      if (connection.socket.destroyed) exchange.end()
+      return exchange
+    },
+
+    /** The exchange of a request. */
+    of(request: FastifyRequest['raw']): Exchange {
+      const exchange = exchanges.get(request)
+      if (exchange === undefined) throw new Error('a request whose exchange never began')
+      return exchange
+    },
+
+    /** What is open on a connection, the first request first. */
+    openOn: (socket: Socket): Exchange[] => [...(connections.get(socket)?.open ?? [])]
+  }
+
+  function connectionOf(socket: Socket): Connection {
+    const known = connections.get(socket)
+    if (known) return known
+    const connection: Connection = { socket, open: new Set(), idleSinceMs: performance.now() }
+    if (socket.destroyed) return connection
+    connections.set(socket, connection)
+    // Node forgets the address of a closed socket unless somebody asked before.
+    void socket.remoteAddress
+    socket.once('close', () => {
+      connections.delete(socket)
+      for (const exchange of connection.open) exchange.end()
+    })
+    return connection
+  }
+
+  function longestIdle(): Socket | undefined {
+    const byAddress = new Map<string | undefined, Connection[]>()
+    for (const connection of connections.values()) {
+      if (connection.open.size > 0) continue
+      const { remoteAddress } = connection.socket
+      const same = byAddress.get(remoteAddress)
+      if (same) same.push(connection)
+      else byAddress.set(remoteAddress, [connection])
+    }
+    const crowd = [...byAddress.values()].reduce((most, next) => (next.length > most.length ? next : most), [])
+    return crowd.toSorted((a, b) => a.idleSinceMs - b.idleSinceMs)[0]?.socket
+  }
+}
+
+/** Each of them, also where one before it throws: a place must be given back whatever the log thinks of it. */
+function runAll([task, ...others]: Array<() => void>): void {
+  if (task === undefined) return
+  try {
+    task()
+  } finally {
+    runAll(others)
+  }
+}
+
+export type Exchanges = ReturnType<typeof createExchanges>

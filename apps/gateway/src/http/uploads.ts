@@ -1,0 +1,42 @@
+import type { IncomingMessage } from 'node:http'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
+import type { Gateway } from '../gateway.ts'
+import type { Place } from '../requests/admission.ts'
+import { codingOf, readBody } from './read-body.ts'
+import { maxBodyBytes, tooLarge, type Body } from './read-upload.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the request holds in this gateway; only those that have one are read. */
+    place: Place | undefined
+  }
+}
+
+/** Reads the bodies of requests that were admitted, within their bounds; of all others nothing. */
+export const uploads = fastifyPlugin(
+  async (app: FastifyInstance, { config, exchanges }: Pick<Gateway, 'config' | 'exchanges'>) => {
+    const maxBytes = maxBodyBytes(config.MAX_IMAGE_BYTES)
+    app.decorateRequest('place', undefined)
+    app.addHook('onRequest', async ({ headers }) => {
+      // Fastify refuses what is no media type. Here the first bytes decide, so such a header is as good as none.
+      if (headers['content-type']?.includes('/') === false) delete headers['content-type']
+    })
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser(
+      '*',
+      async (request: FastifyRequest, payload: IncomingMessage): Promise<Body | undefined> => {
+        const { place, headers } = request
+        if (place === undefined) return undefined
+        const chunks = await readBody(payload, codingOf(headers['content-encoding']), {
+          place,
+          maxBytes,
+          tooLarge: () => tooLarge(config.MAX_IMAGE_BYTES),
+          broken: exchanges.of(request.raw).broken
+        })
+        place.arrived()
+        return { chunks, contentType: headers['content-type'] ?? '' }
+      }
+    )
+  }
+)

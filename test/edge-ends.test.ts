@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { connect } from 'node:net'
+import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as fc from 'fast-check'
+import { assertShip, chunked, formOf, multipart, post } from './support/client.ts'
+import { startGateway } from './support/gateway.ts'
+import { fixture } from './support/system.ts'
+import { until } from './support/until.ts'
+
+const ship = fixture('ship.jpg')
+
+/** Short times, so that the timeouts take part; few places, so that one that is lost is missed. */
+const shared = startGateway(
+  { after: end => after(end as () => Promise<void>) },
+  { MIN_UPLOAD_GRACE_MS: '200', MAX_UPLOADS: '6', MAX_IN_FLIGHT: '4', REQUEST_TIMEOUT_MS: '2000' }
+)
+
+/** How a client may ask. */
+const requests: Record<string, Buffer> = {
+  raw: requestOf(ship),
+  form: requestOf(formOf([{ name: 'image', content: ship }]), [`Content-Type: ${multipart}`]),
+  JSON: requestOf(Buffer.from(JSON.stringify({ image: ship.toString('base64') })), ['Content-Type: application/json']),
+  chunked: Buffer.concat([headOf(['Transfer-Encoding: chunked']), chunked(ship)]),
+  'broken chunks': Buffer.concat([headOf(['Transfer-Encoding: chunked']), Buffer.from('5\r\nabcdeXX')]),
+  'no image': requestOf(Buffer.from('hello')),
+  'an unknown model': requestOf(ship, [], '/predict?model=unknown'),
+  'too large': Buffer.concat([headOf(['Content-Length: 99999999']), ship]),
+  'not decoded': requestOf(ship, ['Content-Encoding: zstd']),
+  'not gzip': requestOf(ship, ['Content-Encoding: gzip']),
+  nowhere: requestOf(ship, [], '/nowhere'),
+  'health with a body': Buffer.from('GET /health/live HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nhello'),
+  'no HTTP': Buffer.from('HELLO\r\n\r\n')
+}
+
+const client = fc.record({
+  /** Several are pipelined. */
+  asks: fc.array(fc.constantFrom(...Object.keys(requests)), { minLength: 1, maxLength: 4 }),
+  /** Part of the bytes that is sent before the end. */
+  share: fc.oneof(fc.constant(1), fc.double({ min: 0, max: 1, noNaN: true })),
+  /** Bytes sent in one go; 1 for the first 50, then the rest. */
+  pieceBytes: fc.constantFrom(1, 700, 100_000_000),
+  end: fc.constantFrom('reset', 'destroy', 'half-close', 'silence', 'answers'),
+  pauseMs: fc.nat(30)
+})
+type Client = typeof client extends fc.Arbitrary<infer T> ? T : never
+
+test('A1: whatever way requests end, nothing of them is held', { timeout: 180_000 }, async () => {
+  const gateway = await shared
+  await fc.assert(
+    fc.asyncProperty(fc.array(client, { minLength: 1, maxLength: 8 }), async clients => {
+      await Promise.all(clients.map(each => play(gateway.port, each)))
+      await until('nothing is held', async () => (await held()).every(n => n === 0))
+    }),
+    { numRuns: 25, endOnFailure: true }
+  )
+  assertShip(await post(gateway, ship), 1)
+
+  /** What is held but for the connection that asks. */
+  async function held(): Promise<number[]> {
+    const text = await (await fetch(`${gateway.url}/metrics`, { headers: { connection: 'close' } })).text()
+    const gauge = (name: string) => Number(new RegExp(`^streamsight_${name} (\\d+)$`, 'm').exec(text)?.[1])
+    return [gauge('held_bytes'), gauge('uploads'), gauge('in_flight'), gauge('open_requests'), gauge('connections') - 1]
+  }
+})
+
+async function play(port: number, { asks, share, pieceBytes, end, pauseMs }: Client): Promise<void> {
+  const bytes = Buffer.concat(asks.map(ask => requests[ask] ?? Buffer.alloc(0)))
+  const sent = bytes.subarray(0, Math.ceil(bytes.length * share))
+  const socket = connect(port, '127.0.0.1').on('error', () => {})
+  let answered = 0
+  socket.on('data', chunk => {
+    answered += String(chunk).split('HTTP/1.1 ').length - 1
+  })
+  for (let at = 0, pieces = 0; at < sent.length && socket.writable; pieces++) {
+    const piece = pieces > 50 ? sent.length : pieceBytes
+    socket.write(sent.subarray(at, at + piece))
+    at += piece
+    if (pieceBytes === 1) await sleep(1)
+  }
+  await sleep(pauseMs)
+  if (end === 'reset') socket.resetAndDestroy()
+  if (end === 'destroy') socket.destroy()
+  if (end === 'half-close') socket.end()
+  if (end === 'answers' && share === 1)
+    await until('it is answered or cut off', () => answered >= asks.length || socket.destroyed || socket.readableEnded)
+  // Those that are cut off by the gateway are gone by themselves; any other goes when it has seen enough.
+  if (end === 'silence') await Promise.race([new Promise(resolve => socket.once('close', resolve)), sleep(600)])
+  if (end !== 'half-close') socket.destroy()
+  else await Promise.race([new Promise(resolve => socket.once('close', resolve)), sleep(3_000)])
+  socket.destroy()
+  assert.ok(answered <= asks.length, 'nobody is answered more often than he asked')
+}
+
+function headOf(fields: string[], path = '/predict'): Buffer {
+  return Buffer.from(`POST ${path} HTTP/1.1\r\nHost: a\r\n${fields.map(field => `${field}\r\n`).join('')}\r\n`)
+}
+
+function requestOf(body: Buffer, fields: string[] = [], path = '/predict'): Buffer {
+  return Buffer.concat([headOf([`Content-Length: ${body.length}`, ...fields], path), body])
+}
