@@ -69,7 +69,7 @@ const badLabels: Array<[string, string, RegExp]> = [
     'a\nb',
     /labels: 2 labels, but the model has 5 classes: give with --labels the file that belongs to this model/
   ],
-  ['not complete', '{"0": "a", "2": "b"}', /labels: has no label "1": keys must be 0 to 1/],
+  ['not complete', '{"0": "a", "2": "b"}', /labels: has no label 1: 2 labels must have the indices 0 to 1/],
   ['numbers', '[1, 2, 3, 4, 5]', /labels: label 0 is 1, not a string/],
   ['empty in between', 'a\n\nc\nd\ne', /labels: label 1 is "": a label is one line and not empty/],
   ['broken JSON', '["a"', /labels: begins like JSON but is not/]

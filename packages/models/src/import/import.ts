@@ -49,7 +49,9 @@ export async function importModel(options: ImportOptions): Promise<Imported> {
     )
   await assertReplaceable(name, { modelsDir, force })
   const labels =
-    options.labels === undefined ? undefined : { path: options.labels, list: await readLabelList(options.labels) }
+    options.labels === undefined
+      ? undefined
+      : { path: options.labels, list: (await readLabelList(options.labels)).map(({ label }) => label) }
   const inspected = await inspect(path, options)
   const description = describe(
     inspected,
