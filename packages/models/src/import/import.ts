@@ -8,6 +8,7 @@ import type { Inspected } from './inspected.ts'
 import { assertReplaceable, installModel } from './install.ts'
 import { readLabelList } from './labels.ts'
 import { ModelError } from '../store/manifest.ts'
+import type { Settings } from './settings.ts'
 import { modelNamePattern } from '../store/schema.ts'
 import type { Model } from '../store/store.ts'
 
@@ -29,8 +30,8 @@ export interface ImportOptions extends Omit<Statements, 'name'> {
 
 export interface Imported {
   model: Model
-  /** What was not known and had to be assumed, one sentence each. */
-  assumed: string[]
+  /** Every setting, and whether it was read, given or assumed. */
+  settings: Settings
   /** What else a person should know. */
   notes: string[]
 }
@@ -49,9 +50,7 @@ export async function importModel(options: ImportOptions): Promise<Imported> {
     )
   await assertReplaceable(name, { modelsDir, force })
   const labels =
-    options.labels === undefined
-      ? undefined
-      : { path: options.labels, list: (await readLabelList(options.labels)).map(({ label }) => label) }
+    options.labels === undefined ? undefined : { path: options.labels, list: await readLabelList(options.labels) }
   const inspected = await inspect(path, options)
   const description = describe(
     inspected,
@@ -59,7 +58,7 @@ export async function importModel(options: ImportOptions): Promise<Imported> {
     labels
   )
   const model = await installModel(inspected.artifacts, description, { modelsDir, force, signal })
-  return { model, assumed: description.assumed, notes: inspected.notes }
+  return { model, settings: description.settings, notes: description.notes }
 }
 
 /** The model file itself: a folder stands for the model.json in it. */
