@@ -72,7 +72,7 @@ test('a TensorFlow.js shard that is missing, short or elsewhere is an error that
     fails(/weights\.bin: 1000 bytes, but the weights that model\.json expects there take 3290004/)
   )
   rmSync(join(dir, 'weights.bin'))
-  await assert.rejects(importFrom('mine'), fails(/weights\.bin: missing, but model\.json names it as a shard/))
+  await assert.rejects(importFrom('mine'), fails(/weights\.bin: missing, but the model refers to it/))
   editedLayers(join(from, 'outside'), ({ weightsManifest: [group] }) => {
     Object.assign(group ?? {}, { paths: ['../mine/model.onnx'] })
   })

@@ -1,6 +1,6 @@
-import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, posix } from 'node:path'
 import type { Inspected, PlannedFile } from './inspected.ts'
+import { readText, sizeOfSibling } from './source-files.ts'
 import { ModelError } from '../store/manifest.ts'
 import { readGraphTopology, type GraphTopology } from './tfjs-graph.ts'
 import { readLayersTopology, type LayersTopology } from './tfjs-layers.ts'
@@ -53,15 +53,17 @@ export async function inspectTfjs(path: string): Promise<Inspected> {
 
 async function readModelJson(path: string): Promise<ModelJson> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as ModelJson
+    return JSON.parse(await readText(path)) as ModelJson
   } catch (error) {
+    if (error instanceof ModelError) throw error
     throw new ModelError(`${path}: can't read it as a TensorFlow.js model.json: ${(error as Error).message}`)
   }
 }
 
 async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Promise<PlannedFile[]> {
-  const files = paths.map(path => ({ path: posix.normalize(path), from: join(dirname(modelPath), path) }))
-  const sizes = await Promise.all(files.map(({ from }) => sizeOf(from, modelPath)))
+  const folder = dirname(modelPath)
+  const files = paths.map(path => ({ path: posix.normalize(path), folder }))
+  const sizes = await Promise.all(files.map(({ path }) => sizeOfSibling(folder, path)))
   const given = sizes.reduce((sum, size) => sum + size, 0)
   const wanted = weights.reduce((sum, weight) => sum + bytesOf(weight), 0)
   // Strings have no fixed size.
@@ -70,14 +72,6 @@ async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Pro
       `${join(dirname(modelPath), paths.join(', '))}: ${given} bytes, but the weights that ${basename(modelPath)} expects there take ${wanted}: download the model again`
     )
   return files
-}
-
-async function sizeOf(shard: string, modelPath: string): Promise<number> {
-  try {
-    return (await stat(shard)).size
-  } catch {
-    throw new ModelError(`${shard}: missing, but ${basename(modelPath)} names it as a shard of its weights`)
-  }
 }
 
 const bytesOfType: Record<string, number> = {

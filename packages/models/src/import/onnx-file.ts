@@ -2,6 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { fromBinary } from '@bufbuild/protobuf'
 import {
   NodeProtoSchema,
+  StringStringEntryProtoSchema,
   TensorProtoSchema,
   ValueInfoProtoSchema,
   type NodeProto,
@@ -21,6 +22,7 @@ export interface OnnxGraph {
 
 /** Field numbers of onnx.proto, which never change. */
 const graphOfModel = 7
+const propertyOfModel = 14
 const fieldsOfGraph = { node: 1, initializer: 5, input: 11, output: 12 }
 /** The fields of a tensor that hold its values: float, int32, string, int64, raw, double, uint64. */
 const valuesOfTensor = new Set([4, 5, 6, 7, 9, 10, 11])
@@ -38,14 +40,35 @@ interface Field {
  * the file. Throws a ModelError if the file is not an ONNX model.
  */
 export function readOnnxGraph(path: string): OnnxGraph {
+  return withFile(path, readGraph)
+}
+
+/** An ImageNet model's labels and their ids take 60 kB. */
+const maxPropertyBytes = 4_000_000
+
+/** What the exporter wrote into `metadata_props`, by key. Throws a ModelError if the file is not an ONNX model. */
+export function readOnnxProperties(path: string): Map<string, string> {
+  return withFile(path, readProperties)
+}
+
+function withFile<Result>(path: string, use: (file: number) => Result): Result {
   const file = openSync(path, 'r')
   try {
-    return readGraph(file)
+    return use(file)
   } catch (error) {
     throw new ModelError(`${path}: not an ONNX model, or damaged: ${(error as Error).message}`)
   } finally {
     closeSync(file)
   }
+}
+
+function readProperties(file: number): Map<string, string> {
+  const read = createReader(file)
+  const properties = [...fields(read, 0, fstatSync(file).size)].filter(
+    ({ number, content, end }) => number === propertyOfModel && end - content <= maxPropertyBytes
+  )
+  const entries = properties.map(({ content, end }) => fromBinary(StringStringEntryProtoSchema, read(content, end)))
+  return new Map(entries.map(({ key, value }) => [key, value]))
 }
 
 function readGraph(file: number): OnnxGraph {

@@ -1,6 +1,5 @@
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
 import { ModelError } from '../store/manifest.ts'
+import { openSource } from './source-files.ts'
 
 /** ImageNet's 21,843 classes with all their names are 1 MB. */
 const maxBytes = 16_000_000
@@ -10,7 +9,14 @@ const maxBytes = 16_000_000
  * the line that is not UTF-8: guessing an encoding would spoil every label with an umlaut.
  */
 export async function readTextFile(path: string): Promise<string> {
-  return decodeText(await readBounded(path), path)
+  const { file, bytes } = await openSource(path)
+  try {
+    if (bytes > maxBytes)
+      throw new ModelError(`${path}: ${bytes} bytes, which is too large for a text (at most ${maxBytes})`)
+    return decodeText(await file.readFile(), path)
+  } finally {
+    await file.close()
+  }
 }
 
 /** The text in `bytes`, as `readTextFile` reads it; `path` is for the message. */
@@ -20,25 +26,6 @@ export function decodeText(bytes: Uint8Array, path: string): string {
   if (text === undefined) throw new ModelError(`${path}: ${wrongLine(bytes, encoding)}`)
   if (text.includes('\0')) throw new ModelError(`${path}: holds NUL bytes, so it is no text in UTF-8`)
   return text
-}
-
-/** Only regular files: a pipe would never end, and a device has no end. */
-async function readBounded(path: string): Promise<Uint8Array> {
-  let file: FileHandle | undefined
-  try {
-    // Without O_NONBLOCK, opening a pipe waits until somebody writes into it.
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    const found = await file.stat()
-    if (!found.isFile()) throw new ModelError(`${path}: not a file`)
-    if (found.size > maxBytes)
-      throw new ModelError(`${path}: ${found.size} bytes, which is too large for a text (at most ${maxBytes})`)
-    return await file.readFile()
-  } catch (error) {
-    if (error instanceof ModelError) throw error
-    throw new ModelError(`${path}: can't read it: ${(error as Error).message}`)
-  } finally {
-    await file?.close()
-  }
 }
 
 type Encoding = 'utf-8' | 'utf-16le' | 'utf-16be'

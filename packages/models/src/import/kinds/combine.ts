@@ -1,24 +1,22 @@
 import type { Facts, Inspected } from '../inspected.ts'
 import type { Companion } from './companion.ts'
 
-const graphKnowsBetter = ['size', 'classes', 'activation', 'output'] as const
-
 /**
- * What the graph and the files beside it say together. Sizes and the activation are the graph's to tell; how pixels are prepared,
- * and labels, are told by the files beside it. Where both speak of the size and differ, a note says so.
+ * What a graph and the files beside it say together. The graph knows best what it takes and does itself; labels are told best by
+ * files, which a person can change. Where both speak of the size and differ, a note says so.
  */
-export function withCompanion(inspected: Inspected, companion: Companion): Inspected {
-  const { artifacts, facts, notes } = inspected
+export function withCompanion(inspected: Inspected, { facts: beside, layout, notes = [] }: Companion): Inspected {
+  const { artifacts, facts } = inspected
   return {
-    artifacts: artifacts.map(artifact => ({ ...artifact, layout: artifact.layout ?? companion.layout })),
-    facts: combineFacts(facts, companion.facts),
-    notes: [...notes, ...(companion.notes ?? []), ...conflicts(facts, companion.facts)]
+    artifacts: artifacts.map(artifact => ({ ...artifact, layout: artifact.layout ?? layout })),
+    facts: combine(facts, beside),
+    notes: [...inspected.notes, ...notes, ...conflicts(facts, beside)]
   }
 }
 
-export function combineFacts(graph: Facts, beside: Facts): Facts {
-  const fromGraph = graphKnowsBetter.map(name => [name, graph[name] ?? beside[name]] as const)
-  return { ...graph, ...beside, ...Object.fromEntries(fromGraph.filter(([, known]) => known !== undefined)) }
+function combine(graph: Facts, beside: Facts): Facts {
+  const known = Object.fromEntries(Object.entries(graph).filter(([, value]) => value !== undefined))
+  return { ...beside, ...known, labels: beside.labels ?? graph.labels, usual: beside.usual ?? graph.usual }
 }
 
 function conflicts({ size: own }: Facts, { size: said }: Facts): string[] {

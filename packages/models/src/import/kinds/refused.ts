@@ -67,9 +67,9 @@ const kindsByEnding: Record<string, keyof typeof wayOuts> = {
 }
 
 /** Says of a file that can't be imported what it is, and how to make one of it that can; undefined for any other file. */
-export async function refusalOf(path: string): Promise<ModelError | undefined> {
-  const kind = kindsByEnding[extname(path).toLowerCase()]
-  if (kind === undefined) return undefined
+export async function refusalOf(path: string, isFolder = false): Promise<ModelError | undefined> {
+  const kind = basename(path) === 'saved_model.pb' ? undefined : kindsByEnding[extname(path).toLowerCase()]
+  if (kind === undefined || (isFolder && kind !== 'coreml')) return undefined
   const [file, name] = [basename(path), basename(path, extname(path))]
   const wayOut = wayOuts[kind === 'pickle' || kind === 'sklearn' ? await pickled(path, kind) : kind]
   return wayOut && new ModelError(`${path}: ${wayOut(file, name)}`)
