@@ -1,9 +1,5 @@
-import type { Manifest } from '@streamsight/models'
-
-export interface Prediction {
-  label: string
-  probability: number
-}
+import type { Label, Manifest } from '@streamsight/models'
+import type { Prediction } from '@streamsight/protocol'
 
 /**
  * The `topK` best labels of one image, best first, with probabilities in [0, 1] that sum to 1 over all classes. `scores` has one
@@ -11,7 +7,7 @@ export interface Prediction {
  */
 export function rank(
   scores: Float32Array,
-  labels: string[],
+  labels: readonly Label[],
   { activation, topK }: { activation: Manifest['output']['activation']; topK: number }
 ): Prediction[] {
   const best = indicesOfBest(scores, topK)
@@ -21,7 +17,11 @@ export function rank(
     activation === 'logits' ? (score: number) => Math.exp(score - greatest) : (score: number) => Math.max(0, score)
   let sum = 0
   for (const score of scores) sum += weight(score)
-  return best.map(index => ({ label: labels[index] ?? String(index), probability: weight(scores[index] ?? 0) / sum }))
+  return best.map(index => {
+    const { label, id } = labels[index] ?? { label: String(index) }
+    const probability = weight(scores[index] ?? 0) / sum
+    return id === undefined ? { label, probability, index } : { label, probability, index, id }
+  })
 }
 
 /** Of equal scores the first. To sort a thousand classes for the sake of five takes ten times as long. */

@@ -60,7 +60,7 @@ async function classify(pixels: Uint8Array[]): Promise<Float32Array[]> {
 /** Best class, and how far ahead of the second it is. */
 function best(probabilities: Float32Array): { label: string | undefined; lead: number } {
   const [first = 0, second = 0] = probabilities.toSorted((a, b) => b - a)
-  return { label: model.labels[probabilities.indexOf(first)], lead: first - second }
+  return { label: model.labels[probabilities.indexOf(first)]?.label, lead: first - second }
 }
 
 function report(t: TestContext, differences: number[]): void {

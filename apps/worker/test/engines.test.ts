@@ -72,7 +72,7 @@ for (const choice of ['onnx-cpu', 'tfjs-wasm'] as const) {
     assert.equal(scores.length, fixtures.length * classes)
     for (const [i, { file }] of fixtures.entries()) {
       const own = scores.subarray(i * classes, (i + 1) * classes)
-      assert.equal(everyday.labels[own.indexOf(Math.max(...own))], expected[file], file)
+      assert.equal(everyday.labels[own.indexOf(Math.max(...own))]?.label, expected[file], file)
       assert.ok(Math.abs(own.reduce((a, b) => a + b, 0) - 1) < 1e-5, `${file}: probabilities sum to 1`)
     }
   })
@@ -265,7 +265,10 @@ for (const [choice, file] of [
       editManifest(dir, edit)
       writeFileSync(
         join(dir, 'labels.txt'),
-        everyday.labels.slice(0, JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')).output.classes).join('\n')
+        everyday.labels
+          .map(({ label }) => label)
+          .slice(0, JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')).output.classes)
+          .join('\n')
       )
       return String(
         await chooseEngine({ model: await openModel(models, 'everyday'), choice, threads }).catch(

@@ -3,15 +3,15 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { rank } from '../src/rank.ts'
 
-const labels = ['cat', 'dog', 'ship']
+const labels = ['cat', 'dog', 'ship'].map(label => ({ label }))
 const sum = (predictions: Array<{ probability: number }>) =>
   predictions.reduce((total, { probability }) => total + probability, 0)
 
 test('probabilities pass through, best first', () => {
   assert.deepEqual(rank(Float32Array.of(0.375, 0.5, 0.125), labels, { activation: 'softmax', topK: 3 }), [
-    { label: 'dog', probability: 0.5 },
-    { label: 'cat', probability: 0.375 },
-    { label: 'ship', probability: 0.125 }
+    { label: 'dog', probability: 0.5, index: 1 },
+    { label: 'cat', probability: 0.375, index: 0 },
+    { label: 'ship', probability: 0.125, index: 2 }
   ])
 })
 
@@ -104,7 +104,7 @@ test('equal scores keep the order of the classes', () => {
 
 test('a class without a label has its index for one', () => {
   assert.deepEqual(rank(Float32Array.of(0, 0, 0, 1), labels, { activation: 'softmax', topK: 1 }), [
-    { label: '3', probability: 1 }
+    { label: '3', probability: 1, index: 3 }
   ])
 })
 
@@ -112,4 +112,13 @@ test('a view into the scores of a batch is ranked as if it were alone, and left 
   const batch = Float32Array.of(9, 9, 9, 0.2, 0.5, 0.3, 9, 9, 9)
   assert.equal(rank(batch.subarray(3, 6), labels, { activation: 'softmax', topK: 1 })[0]?.label, 'dog')
   assert.deepEqual(Array.from(batch.subarray(0, 4)), [9, 9, 9, Math.fround(0.2)])
+})
+
+test('classes of the same label stay apart by index and id, and a class without an id has none', () => {
+  const cranes = [{ label: 'crane', id: 'n02012849' }, { label: 'crane', id: 'n03126707' }, { label: 'dog' }]
+  assert.deepEqual(rank(Float32Array.of(0.25, 0.625, 0.125), cranes, { activation: 'softmax', topK: 3 }), [
+    { label: 'crane', probability: 0.625, index: 1, id: 'n03126707' },
+    { label: 'crane', probability: 0.25, index: 0, id: 'n02012849' },
+    { label: 'dog', probability: 0.125, index: 2 }
+  ])
 })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { writeKerasFile } from './h5-models.ts'
@@ -114,12 +114,13 @@ test('a name that can’t be one, a file that is not there and one of an unknown
   for (const name of ['../small', '.small', 'Größe', 'a/b', ''])
     await assert.rejects(importFrom('small.onnx', { name }), fails(/can't be a model's name: give --name/))
   await assert.rejects(importFrom('nothing.onnx'), fails(/nothing\.onnx: no such file or folder/))
-  writeFileSync(join(from, 'weights.pt'), 'x')
+  writeFileSync(join(from, 'weights.xyz'), 'x')
   await assert.rejects(
-    importFrom('weights.pt'),
-    fails(/weights\.pt: can't tell by its ending what it is: ONNX is \.onnx, TensorFlow\.js \.json, Keras \.h5/)
+    importFrom('weights.xyz'),
+    fails(/weights\.xyz: can't tell by its ending what it is: ONNX is \.onnx, TensorFlow\.js \.json, Keras \.h5/)
   )
-  await assert.rejects(importFrom('.', { name: 'x' }), fails(/a folder without model\.json/))
+  mkdirSync(join(from, 'empty'))
+  await assert.rejects(importFrom('empty'), fails(/empty: no model in this folder: looked for .*, found nothing/))
 })
 
 test('a Keras file becomes both artifacts; its labels and preprocessing can’t be in it', async t => {

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { readLabelList, type Label } from '../src/import/labels.ts'
+import { readLabelList } from '../src/import/labels.ts'
+import type { Label } from '../src/store/labels.ts'
 import { fails } from './imports.ts'
 import { temporaryFolder } from './models.ts'
 
@@ -184,6 +185,6 @@ for (const [what, name, content, message] of refused) {
 test('E5: a pipe or a folder for labels is refused at once', { timeout: 10_000 }, async t => {
   const folder = temporaryFolder(t)
   execFileSync('mkfifo', [join(folder, 'pipe')])
-  await assert.rejects(readLabelList(join(folder, 'pipe')), fails(/pipe: not a file/))
-  await assert.rejects(readLabelList(folder), fails(/: not a file/))
+  await assert.rejects(readLabelList(join(folder, 'pipe')), fails(/pipe: is a named pipe, not a file/))
+  await assert.rejects(readLabelList(folder), fails(/: is a folder, not a file/))
 })

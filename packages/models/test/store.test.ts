@@ -22,12 +22,14 @@ function artifactOf({ manifest }: Model, format: Artifact['format']): Artifact {
   return artifact
 }
 
+const namesOf = ({ labels }: Model) => labels.map(({ label }) => label)
+
 const error = (message: string) => ({ name: 'Error', code: 'MODEL', message })
 
 test('the default model opens, has its ten labels, and every file of it is the one that was published', async () => {
   const model = await openModel(modelsDir, 'everyday')
   assert.equal(model.dir, join(modelsDir, 'everyday'))
-  assert.deepEqual(model.labels, [
+  assert.deepEqual(namesOf(model), [
     'airplane',
     'automobile',
     'bird',
@@ -97,7 +99,7 @@ test('labels may end their lines as Windows does, and the file with or without a
   const labels = readFileSync(path, 'utf8').trim().split('\n')
   for (const text of [labels.join('\n'), labels.join('\n') + '\n', labels.join('\r\n') + '\r\n']) {
     writeFileSync(path, text)
-    assert.deepEqual((await openModel(models, 'everyday')).labels, labels)
+    assert.deepEqual(namesOf(await openModel(models, 'everyday')), labels)
   }
 })
 

@@ -44,11 +44,21 @@ const Timings = Type.Object({
   inferMs: Type.Number({ description: 'The whole batch on the engine, waiting for it included' })
 })
 
+/** One class of an answer. Worker, wire and HTTP answer take the shape of a prediction from here: it is declared once. */
+export const Prediction = Type.Object({
+  label: Type.String(),
+  probability: Type.Number({ description: '0 to 1' }),
+  index: Type.Integer({ minimum: 0, description: 'Of the class: classes of the same label stay apart by it' }),
+  id: Type.Optional(
+    Type.String({ description: 'Of the class, where its model has ids: n02123045 for ImageNet’s tabby' })
+  )
+})
+
 const Success = Type.Object({
   v: Type.Literal(protocolVersion),
   id: Type.String(),
   status: Type.Literal('ok'),
-  predictions: Type.Array(Type.Object({ label: Type.String(), probability: Type.Number() })),
+  predictions: Type.Array(Prediction),
   model: Type.Object({ name: Type.String(), version: Type.String() }),
   engine: Type.String(),
   worker: Type.String(),
@@ -70,6 +80,7 @@ const Failure = Type.Object({
 })
 
 export type Timings = Static<typeof Timings>
+export type Prediction = Static<typeof Prediction>
 export type Success = Static<typeof Success>
 export interface Failure extends Omit<Static<typeof Failure>, 'code'> {
   code: FailureCode

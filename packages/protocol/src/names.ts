@@ -11,6 +11,8 @@ export interface ModelKeys {
   workers: string
   /** Sorted set: when each worker last said something, in Redis' milliseconds, by worker name. */
   seen: string
+  /** String: a model's description as JSON, by its digest: see descriptions.ts. */
+  about: (digest: string) => string
   /** String: entry id of the job; existence and idempotency marker. */
   job: (id: string) => string
   /** String: the outcome as JSON; the first writer wins. */
@@ -24,6 +26,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     dead: `${tag}:dead`,
     workers: `${tag}:workers`,
     seen: `${tag}:workers:seen`,
+    about: digest => `${tag}:about:${digest}`,
     job: id => `${tag}:job:${id}`,
     result: id => `${tag}:res:${id}`
   }

@@ -113,7 +113,7 @@ export function success(id: string, label = 'tabby'): Success {
     v: protocolVersion,
     id,
     status: 'ok',
-    predictions: [{ label, probability: 0.75 }],
+    predictions: [{ label, probability: 0.75, index: 281, id: 'n02123045' }],
     model: { name: 'everyday', version: '1' },
     engine: 'cpu',
     worker: 'host-1',

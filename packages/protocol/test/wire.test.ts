@@ -39,13 +39,14 @@ function fieldsOf(fields: Record<string, string | undefined> = {}): Record<strin
 }
 
 test('the keys of a model share one hash tag, and the channel of a request has none', () => {
-  const { job, result, ...keys } = keysOf('ss', 'everyday')
+  const { about, job, result, ...keys } = keysOf('ss', 'everyday')
   assert.deepEqual(keys, {
     jobs: '{ss:everyday}:jobs',
     dead: '{ss:everyday}:dead',
     workers: '{ss:everyday}:workers',
     seen: '{ss:everyday}:workers:seen'
   })
+  assert.equal(about('0f'), '{ss:everyday}:about:0f')
   assert.equal(job(id), `{ss:everyday}:job:${id}`)
   assert.equal(result(id), `{ss:everyday}:res:${id}`)
   assert.equal(replyChannel('ss', id), `ss:res:${id}`)
@@ -104,7 +105,8 @@ test('a job is a stream entry of eight fields, the image last', async t => {
 
 test('a success is this JSON', () => {
   const text =
-    `{"v":1,"id":"${id}","status":"ok","predictions":[{"label":"tabby","probability":0.75}],` +
+    `{"v":1,"id":"${id}","status":"ok",` +
+    '"predictions":[{"label":"tabby","probability":0.75,"index":281,"id":"n02123045"}],' +
     '"model":{"name":"everyday","version":"1"},"engine":"cpu","worker":"host-1","batchSize":4,"deliveries":1,' +
     '"timings":{"queueMs":1.5,"decodeMs":2.5,"inferMs":3.5}}'
   assert.equal(encodeOutcome(success(id)), text)

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
-import type { Outcome, Success } from '@streamsight/protocol'
+import { Prediction, type Outcome, type Success } from '@streamsight/protocol'
 import type { Admission } from '../requests/admission.ts'
 import type { Broker } from '../requests/broker.ts'
 import type { Config } from '../config.ts'
@@ -31,13 +31,7 @@ const Query = Type.Object({
 
 const Answer = Type.Object({
   success: Type.Literal(true),
-  predictions: Type.Array(
-    Type.Object({
-      label: Type.String(),
-      probability: Type.Number({ description: '0 to 1' })
-    }),
-    { description: 'Best first' }
-  ),
+  predictions: Type.Array(Prediction, { description: 'Best first' }),
   requestId: Type.String(),
   model: Type.Object({ name: Type.String(), version: Type.String() })
 })

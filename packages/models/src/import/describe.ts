@@ -1,4 +1,5 @@
-import type { Activation, Facts, Inspected, Label, PlannedArtifact, Size } from './inspected.ts'
+import type { Activation, Facts, Inspected, PlannedArtifact, Size } from './inspected.ts'
+import { labelsFile, type Label } from '../store/labels.ts'
 import { ModelError, type Artifact, type Input, type Manifest } from '../store/manifest.ts'
 import { choosePixels, type PixelSettings, type PixelStatements } from './pixels.ts'
 import type { PresetName } from './preprocessing.ts'
@@ -59,7 +60,7 @@ export function describe(
       source: statements.source ?? 'unknown',
       input: inputOf(settings.size.value, settings),
       output: { activation: settings.activation.value, classes: settings.classes.value },
-      labels: settings.labels.value.some(({ id }) => id !== undefined) ? 'labels.json' : 'labels.txt',
+      labels: labelsFile(settings.labels.value).path,
       ...(assumed.length === 0 ? {} : { assumed })
     },
     layouts,

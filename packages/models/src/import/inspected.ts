@@ -1,3 +1,4 @@
+import type { Label } from '../store/labels.ts'
 import { ModelError, type Artifact, type Manifest } from '../store/manifest.ts'
 import type { Preprocessing, PresetName } from './preprocessing.ts'
 import type { Known } from './settings.ts'
@@ -8,12 +9,6 @@ export interface Size {
 }
 
 export type Activation = Manifest['output']['activation']
-
-/** A class's name, and what tells it from another of the same name where a file has that: WordNet's id, mostly. */
-export interface Label {
-  label: string
-  id?: string | undefined
-}
 
 /**
  * How one file gets into a model's directory: copied from where somebody said, copied from below a folder that it must lie in, or

@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/pr
 import { dirname, join } from 'node:path'
 import type { Description } from './describe.ts'
 import { digestFile } from '../store/digest.ts'
-import type { Label, PlannedArtifact, PlannedFile } from './inspected.ts'
+import type { PlannedArtifact, PlannedFile } from './inspected.ts'
+import { labelsFile } from '../store/labels.ts'
 import { ModelError, parseManifest, type Artifact, type Manifest } from '../store/manifest.ts'
 import { assertRelative, copyTo, openSibling, openSource } from './source-files.ts'
 import { openModel, verifyArtifact, type Model } from '../store/store.ts'
@@ -73,14 +74,8 @@ async function writeModel(
   const complete: Manifest = { ...manifest, artifacts: written }
   const text = JSON.stringify(complete, null, 2) + '\n'
   parseManifest(text, `${manifest.name}: its new manifest`)
-  await writeFile(join(dir, manifest.labels), labelsText(settings.labels.value, manifest.labels), { flag: 'wx' })
+  await writeFile(join(dir, manifest.labels), labelsFile(settings.labels.value).text, { flag: 'wx' })
   await writeFile(join(dir, 'manifest.json'), text, { flag: 'wx' })
-}
-
-function labelsText(labels: Label[], file: string): string {
-  return file.endsWith('.json')
-    ? JSON.stringify(labels, null, 1) + '\n'
-    : labels.map(({ label }) => `${label}\n`).join('')
 }
 
 async function writeFiles(dir: string, files: PlannedFile[]): Promise<Artifact['files']> {

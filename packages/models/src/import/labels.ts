@@ -1,12 +1,10 @@
 import { extname } from 'node:path'
+import type { Label } from '../store/labels.ts'
 import { ModelError } from '../store/manifest.ts'
 import { looksLikeCsv, labelsFromCsv } from './labels/csv.ts'
 import { labelsFromJson, labelsFromJsonText } from './labels/json.ts'
-import type { Label } from './labels/label.ts'
 import { labelsFromLines } from './labels/lines.ts'
 import { readTextFile } from './text-file.ts'
-
-export type { Label } from './labels/label.ts'
 
 /**
  * The labels in a file, in index order, with ids where it has them. Understands one label a line, also numbered from 0 or 1 or

@@ -1,5 +1,6 @@
+import type { Label } from '../store/labels.ts'
 import type { Artifact } from '../store/manifest.ts'
-import type { Activation, Label, Size } from './inspected.ts'
+import type { Activation, Size } from './inspected.ts'
 import type { Preprocessing } from './preprocessing.ts'
 
 /** Where a setting comes from: the model's own files, the person who imports it, or neither. */

@@ -13,9 +13,39 @@ const Input = Type.Object(
   { additionalProperties: false }
 )
 
+const activation = Type.Union([Type.Literal('softmax'), Type.Literal('logits'), Type.Literal('sigmoid')], {
+  description: 'What the graph ends in; sigmoid is one unit for two classes, and gives the second one’s probability'
+})
+
+const Agreement = Type.Object(
+  {
+    share: Type.Number({ minimum: 0, maximum: 1, description: 'Of the pictures, those with the same first label' }),
+    shareOfSure: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 1,
+        description: 'The same, of those of which the exact one is sure (0.5 or more)'
+      })
+    ),
+    pictures: Type.Integer({ minimum: 1 }),
+    source: Type.String({ description: 'What the pictures are' })
+  },
+  { additionalProperties: false }
+)
+
 const Artifact = Type.Object(
   {
     format: Type.Union([Type.Literal('onnx'), Type.Literal('tfjs-layers'), Type.Literal('tfjs-graph')]),
+    precision: Type.Optional(
+      Type.Union([Type.Literal('float32'), Type.Literal('float16'), Type.Literal('int8')], {
+        description: 'Of the weights; float32 where it is left out. All but int8 count as exact'
+      })
+    ),
+    activation: Type.Optional(activation),
+    quantization: Type.Optional(Type.String({ description: 'How an int8 artifact was made' })),
+    agreement: Type.Optional(
+      Type.Array(Agreement, { minItems: 1, description: 'How far an int8 artifact answers as the exact one' })
+    ),
     path: RelativePath,
     layout: Type.Union([Type.Literal('NCHW'), Type.Literal('NHWC')]),
     output: Type.Optional(
@@ -45,19 +75,16 @@ const Manifest = Type.Object(
     input: Input,
     output: Type.Object(
       {
-        activation: Type.Union([Type.Literal('softmax'), Type.Literal('logits'), Type.Literal('sigmoid')], {
-          description:
-            'What the graph ends in; sigmoid is one unit for two classes, and gives the second one’s probability'
-        }),
+        activation,
         classes: Type.Integer({ minimum: 2 })
       },
       { additionalProperties: false }
     ),
     labels: RelativePath,
     assumed: Type.Optional(
-      Type.Array(Type.String(), { description: 'Settings that the import found nowhere and nobody gave' })
+      Type.Array(Type.String(), { description: 'Settings that the import could neither read nor was given' })
     ),
-    artifacts: Type.Array(Artifact, { minItems: 1, description: 'The same weights in several formats' })
+    artifacts: Type.Array(Artifact, { minItems: 1, description: 'The same weights in several formats and precisions' })
   },
   { additionalProperties: false }
 )
@@ -65,6 +92,16 @@ const Manifest = Type.Object(
 export type Input = Static<typeof Input>
 export type Artifact = Static<typeof Artifact>
 export type Manifest = Static<typeof Manifest>
+export type Precision = NonNullable<Artifact['precision']>
+
+/** What an artifact ends in: its own `activation`, for one cut before the softmax of the others, or the model's. */
+export function activationOf({ output }: Manifest, artifact: Artifact): Manifest['output']['activation'] {
+  return artifact.activation ?? output.activation
+}
+
+export function precisionOf({ precision = 'float32' }: Artifact): Precision {
+  return precision
+}
 
 /** Something is wrong with a model on disk; the message names the file or field and what was expected. */
 export class ModelError extends Error {

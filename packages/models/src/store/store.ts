@@ -1,6 +1,7 @@
 import { readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { digestFile } from './digest.ts'
+import { parseLabels, type Label } from './labels.ts'
 import { ModelError, parseManifest, type Artifact, type Manifest } from './manifest.ts'
 
 /** A model directory whose manifest and labels have been read and agree. */
@@ -8,13 +9,13 @@ export interface Model {
   dir: string
   manifest: Manifest
   /** In index order, one for each class. */
-  labels: string[]
+  labels: Label[]
 }
 
 /** Opens `<modelsDir>/<name>`. Throws a ModelError for a missing or bad manifest and for labels that don't fit it. */
 export async function openModel(modelsDir: string, name: string): Promise<Model> {
   const dir = join(modelsDir, name)
-  const manifest = parseManifest(await read(join(dir, 'manifest.json')), join(dir, 'manifest.json'))
+  const manifest = parseManifest((await read(join(dir, 'manifest.json'))).toString(), join(dir, 'manifest.json'))
   if (manifest.name !== name)
     throw new ModelError(`${join(dir, 'manifest.json')}: field "name" is "${manifest.name}", the directory "${name}"`)
   return { dir, manifest, labels: await readLabels(join(dir, manifest.labels), manifest.output.classes) }
@@ -78,16 +79,16 @@ async function checkSize(path: string, expected: number): Promise<void> {
   if (bytes !== expected) throw new ModelError(`${path}: ${bytes} bytes, the manifest says ${expected}`)
 }
 
-async function readLabels(path: string, classes: number): Promise<string[]> {
-  const labels = (await read(path)).trimEnd().split(/\r?\n/)
+async function readLabels(path: string, classes: number): Promise<Label[]> {
+  const labels = parseLabels(await read(path), path)
   if (labels.length !== classes)
     throw new ModelError(`${path}: ${labels.length} labels, the manifest says ${classes} classes`)
   return labels
 }
 
-async function read(path: string): Promise<string> {
+async function read(path: string): Promise<Buffer> {
   try {
-    return await readFile(path, 'utf8')
+    return await readFile(path)
   } catch (error) {
     throw new ModelError(
       `${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : (error as Error).message}`

@@ -1,4 +1,5 @@
-import { labelsOfJson, type Label } from '../labels.ts'
+import type { Label } from '../../store/labels.ts'
+import { labelsOfJson } from '../labels.ts'
 import type { Facts, Size } from '../inspected.ts'
 import { ModelError } from '../../store/manifest.ts'
 import type { Preprocessing } from '../preprocessing.ts'

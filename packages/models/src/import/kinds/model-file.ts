@@ -34,7 +34,7 @@ export async function withModelFile<Result>(
   if (found === undefined) throw new ModelError(`${path}: no such file or folder`)
   const refusal = await refusalOf(path, found.isDirectory())
   if (refusal !== undefined) throw refusal
-  const name = nameOf(path)
+  const name = nameOf(path, found.isDirectory())
   if (found.isDirectory()) return await withFolder(path, options, found => use({ ...found, name }))
   if (basename(path) === 'saved_model.pb')
     return await withFolder(dirname(path), options, found => use({ ...found, name }))
@@ -79,11 +79,12 @@ async function withZip<Result>(
   }
 }
 
-/** As the file is called, or its folder where all files of this kind have the same name. */
-function nameOf(path: string): string {
+/** As the folder is called, or the file, or its folder where all files of this kind have the same name. */
+function nameOf(path: string, isFolder: boolean): string {
   const full = resolve(path)
   const isNamedByFolder = ['model.json', 'saved_model.pb'].includes(basename(full))
-  const name = isNamedByFolder ? basename(dirname(full)) : basename(full, extname(full))
+  const named = isNamedByFolder ? dirname(full) : full
+  const name = isFolder || isNamedByFolder ? basename(named) : basename(named, extname(named))
   return name
     .toLowerCase()
     .replaceAll(/[ ()]+/g, '-')

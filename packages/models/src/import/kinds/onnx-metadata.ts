@@ -1,5 +1,6 @@
 import { fromPython, labelsFromJson } from '../labels/json.ts'
-import { inOrder, type Label } from '../labels/label.ts'
+import type { Label } from '../../store/labels.ts'
+import { inOrder } from '../labels/label.ts'
 import { ModelError } from '../../store/manifest.ts'
 import { isObject, pixelFacts, type Companion } from './companion.ts'
 import { readTimm } from './timm.ts'

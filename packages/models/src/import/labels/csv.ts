@@ -1,6 +1,7 @@
 import { CsvError, parse } from 'csv-parse/sync'
 import { ModelError } from '../../store/manifest.ts'
-import { inOrder, type Label } from './label.ts'
+import type { Label } from '../../store/labels.ts'
+import { inOrder } from './label.ts'
 
 const labelHeads = [
   'label',

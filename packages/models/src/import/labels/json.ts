@@ -1,5 +1,6 @@
 import { ModelError } from '../../store/manifest.ts'
-import { inOrder, type Label, type Numbered } from './label.ts'
+import type { Label } from '../../store/labels.ts'
+import { inOrder, type Numbered } from './label.ts'
 
 /** Where the files of Hugging Face, Teachable Machine, Ultralytics and others keep their labels, the surest first. */
 const wrappers = [

@@ -1,10 +1,5 @@
+import type { Label } from '../../store/labels.ts'
 import { ModelError } from '../../store/manifest.ts'
-
-/** A class's name, and what tells it from another one of the same name, such as WordNet's `n02123045`. */
-export interface Label {
-  label: string
-  id?: string
-}
 
 /** A label and the index that its file gives it. */
 export interface Numbered extends Label {

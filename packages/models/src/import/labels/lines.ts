@@ -1,5 +1,5 @@
 import { ModelError } from '../../store/manifest.ts'
-import type { Label } from './label.ts'
+import type { Label } from '../../store/labels.ts'
 
 /** WordNet's `n02123045` and Open Images' `/m/01yrx`. */
 const identified = /^(n\d{8}|\/[mgt]\/\w+)[\s,;:]+(\S.*)$/s
