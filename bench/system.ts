@@ -21,6 +21,9 @@ export interface SystemOptions {
   nodeArgs?: string[]
 }
 
+/** What is served unless a bench brings a model: so small that what surrounds it shows. */
+const benchModel = 'everyday'
+
 /** Node arguments of a worker whose engine only waits. */
 export const simulatedWorker = ['--import', 'tsx', 'bench/simulated-worker.ts']
 
@@ -48,7 +51,8 @@ export async function startSystem({
   const redis = await startRedis({ args: ['--maxmemory', '4gb'] })
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const shared = { REDIS_URL: redis.url, PORT: String(port), HOST: '127.0.0.1', ...env }
+  const models = env['MODELS'] ?? benchModel
+  const shared = { REDIS_URL: redis.url, PORT: String(port), HOST: '127.0.0.1', ...env, MODELS: models }
   const threads = String(Math.max(1, Math.floor(availableParallelism() / workers)))
   const children = new Map<string, ChildProcess>()
   launch('gateway', ['apps/gateway/dist/main.js'], shared)
@@ -82,7 +86,7 @@ export async function startSystem({
       return { held: field('used_memory'), moved: field('total_net_input_bytes') + field('total_net_output_bytes') }
     },
     /** Jobs on the stream. */
-    queueDepth: (): Promise<number> => commands.xLen(keysOf('ss', env['MODELS'] ?? 'everyday').jobs),
+    queueDepth: (): Promise<number> => commands.xLen(keysOf('ss', models).jobs),
     /** Images that a worker runs together. */
     maxBatch: linesOf('worker-1').find(({ event }) => event === 'ready')?.maxBatch ?? 1,
     linesOf,

@@ -52,9 +52,8 @@ async function main() {
   }
   await untilReady()
   supervisor.settle()
-  say(
-    `ready with ${workers} worker${workers === 1 ? '' : 's'}. Try:\n\n  curl -X POST http://localhost:${port}/predict -F 'image=@test/fixtures/ship.jpg'\n`
-  )
+  const example = `curl -X POST http://localhost:${port}/predict -F 'image=@test/fixtures/airplane.png'`
+  say(`ready with ${workers} worker${workers === 1 ? '' : 's'}. Try:\n\n  ${example}\n`)
 
   /** @param {string} program */
   async function startRedis(program) {

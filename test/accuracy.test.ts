@@ -2,18 +2,20 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import type { Prediction } from '@streamsight/protocol'
 import { importModel, type ImportOptions } from '@streamsight/models/import'
 import { root } from '../scripts/bootstrap.js'
 import { temporaryFolder } from './support/folder.ts'
 import { many, startSystem, type System } from './support/system.ts'
 
-/** Models of others, with figures that others measured: does an upload mean to our system what it means to them? */
+/** The default model, and others with figures of their owners: does an upload mean here what it means to them? */
 const assets = join(root, '../shared/assets')
 const mobilenet = join(assets, 'models/mobilenet_v1_0.25_224-tfjs')
 const int8 = join(assets, 'models/mobilenetv2-12-int8-onnx/mobilenetv2-12-int8.onnx')
 const skip = [mobilenet, int8, join(assets, 'photos')].every(existsSync)
   ? false
   : 'needs the models and photos of ../shared/assets, which are not here'
+const skipPhotos = existsSync(join(assets, 'photos')) ? false : 'needs ../shared/assets/photos, which is not here'
 
 interface Photo {
   index: number
@@ -51,16 +53,21 @@ async function importBoth(t: TestContext): Promise<string> {
   return modelsDir
 }
 
-/** The five best labels of each photo. */
-async function classifyAll(system: System, model: string): Promise<string[][]> {
+/** The best predictions for each photo. */
+async function classifyAll(system: System, query: string): Promise<Prediction[][]> {
   const all = photos()
-  return await many(all.length, 4, async i => {
-    const { status, body } = await system.predict(readFileSync(join(assets, 'photos', all[i]?.file ?? '')), {
-      query: `?model=${model}`
-    })
-    assert.equal(status, 200, JSON.stringify(body))
-    return body.predictions?.map(({ label }) => label) ?? []
-  })
+  return await many(all.length, 4, i => classify(system, all[i]?.file ?? '', query))
+}
+
+async function classify(system: System, file: string, query = ''): Promise<Prediction[]> {
+  const { status, body } = await system.predict(readFileSync(join(assets, 'photos', file)), { query })
+  assert.equal(status, 200, JSON.stringify(body))
+  return body.predictions ?? []
+}
+
+/** The five best labels of each photo. */
+async function labelsOfAll(system: System, model: string): Promise<string[][]> {
+  return (await classifyAll(system, `?model=${model}`)).map(five => five.map(({ label }) => label))
 }
 
 function share<T>(items: readonly T[], holds: (item: T, i: number) => boolean): number {
@@ -74,7 +81,7 @@ test('models of others answer through the whole system as their owners measured'
     env: { MODELS: 'mobilenet,int8' },
     workerEnv: { MODELS_DIR: modelsDir, ENGINE: 'onnx-cpu' }
   })
-  const throughOnnx = await classifyAll(system, 'mobilenet')
+  const throughOnnx = await labelsOfAll(system, 'mobilenet')
 
   await t.test('MobileNet says to 95 of 100 photos what an independent computation says', async t => {
     const reference = new Map(
@@ -93,7 +100,7 @@ test('models of others answer through the whole system as their owners measured'
   })
 
   await t.test('MobileNet v2 in int8 is right about 82 of 100 photos', async t => {
-    const right = share(await classifyAll(system, 'int8'), ([best], i) => best === names[photos()[i]?.index ?? -1])
+    const right = share(await labelsOfAll(system, 'int8'), ([best], i) => best === names[photos()[i]?.index ?? -1])
     t.diagnostic(`${right} of 100 right`)
     // 82.4 % of 1,000 photos were measured elsewhere. Eight of these hundred turn on a quarter of a grey level.
     assert.ok(right >= 80, `${right} of 100`)
@@ -104,10 +111,67 @@ test('models of others answer through the whole system as their owners measured'
       env: { MODELS: 'mobilenet' },
       workerEnv: { MODELS_DIR: modelsDir, ENGINE: 'tfjs-wasm' }
     })
-    const throughTfjs = await classifyAll(tfjs, 'mobilenet')
+    const throughTfjs = await labelsOfAll(tfjs, 'mobilenet')
     assert.deepEqual(
       throughTfjs.map(([best]) => best),
       throughOnnx.map(([best]) => best)
     )
   })
 })
+
+/** The default model in one of its forms, asked for 100 classes of every photo. */
+async function defaultModelAs(t: TestContext, workerEnv: Record<string, string>) {
+  const system = await startSystem(t, { env: { MODELS: '' }, workerEnv })
+  const engine = await system.workers[0]?.untilLog('an engine was chosen', ({ event }) => event === 'engine')
+  const answers = await classifyAll(system, '?topK=100')
+  const right = share(answers, ([best], i) => best?.index === photos()[i]?.index)
+  t.diagnostic(
+    `${right} of ${answers.length} right with ${String(engine?.['precision'])} (${JSON.stringify(workerEnv)})`
+  )
+  await system.stop()
+  return { answers, right, reason: String(engine?.['precisionReason']) }
+}
+
+test('the default model is right about 85 of 100 photos, in each of its forms', { skip: skipPhotos }, async t => {
+  const exact = await defaultModelAs(t, { ENGINE: 'onnx-cpu', PRECISION: 'exact' })
+  // Likely training pictures: the figure tells a wrong crop or scale, not how good the model is on yours.
+  assert.ok(exact.right >= 85, `${exact.right} of 100`)
+
+  await t.test('TensorFlow.js gives the same first class for all, and probabilities within a thousandth', async t => {
+    const tfjs = await defaultModelAs(t, { ENGINE: 'tfjs-wasm' })
+    const furthest = Math.max(...tfjs.answers.map((answer, i) => furthestOf(answer, exact.answers[i] ?? [])))
+    t.diagnostic(`largest difference of a probability: ${furthest.toExponential(1)}`)
+    assert.equal(
+      share(tfjs.answers, ([best], i) => best?.index === exact.answers[i]?.[0]?.index),
+      100
+    )
+    assert.ok(furthest <= 1e-3)
+  })
+
+  await t.test('int8 is right about as many, and agrees wherever the exact one is sure', async t => {
+    const int8 = await defaultModelAs(t, { ENGINE: 'onnx-cpu', PRECISION: 'int8' })
+    if (!int8.reason.endsWith('found')) return t.skip(`int8 saturates on this CPU (${int8.reason})`)
+    const agrees = ([best]: Prediction[], i: number) => best?.index === int8.answers[i]?.[0]?.index
+    const sure = share(exact.answers, ([best]) => (best?.probability ?? 0) >= 0.5)
+    const sureAgreed = share(exact.answers, (answer, i) => (answer[0]?.probability ?? 0) >= 0.5 && agrees(answer, i))
+    t.diagnostic(`the same first class for ${share(exact.answers, agrees)} of 100, ${sureAgreed} of ${sure} sure ones`)
+    assert.ok(int8.right >= 85, `${int8.right} of 100`)
+    assert.equal(sureAgreed, sure)
+  })
+})
+
+test('the default model knows two dogs, a parrot and a cat', { skip: skipPhotos }, async t => {
+  const system = await startSystem(t, { env: { MODELS: '' } })
+  assert.equal((await classify(system, 'pets.jpg'))[0]?.label, 'Boston_bull')
+  assert.equal((await classify(system, 'parrot.jpg'))[0]?.label, 'macaw')
+  const [cat] = await classify(system, 'cat.bmp')
+  // ImageNet's five breeds of the domestic cat, tabby to Egyptian_cat.
+  assert.ok(cat !== undefined && cat.index >= 281 && cat.index <= 285, JSON.stringify(cat))
+})
+
+/** The largest difference of a probability; a class that `b` does not list has at most its last one's. */
+function furthestOf(a: Prediction[], b: Prediction[]): number {
+  const byIndex = new Map(b.map(({ index, probability }) => [index, probability]))
+  const least = b.at(-1)?.probability ?? 0
+  return Math.max(...a.map(({ index, probability }) => Math.abs(probability - (byIndex.get(index) ?? least))))
+}

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { createConnection, keysOf } from '@streamsight/protocol'
 import { assertQuiet } from './faults/oracle.ts'
-import { twoModels } from './support/models.ts'
+import { temporaryFolder } from './support/folder.ts'
+import { silentLog } from './support/log.ts'
+import { everydayAs, twoModels } from './support/models.ts'
 import { fixture, fixtures, startSystem, type System } from './support/system.ts'
+import { until } from './support/until.ts'
 
 const get = async ({ url }: System, path: string) => (await (await fetch(url + path)).json()) as Record<string, unknown>
 
@@ -33,13 +38,44 @@ test('one worker serves two models', async t => {
 
   await t.test('both are listed', async () => {
     const listed = (await get(system, '/models')) as { models: Array<{ engines: string[] }> }
-    const rest = { classes: 10, input: { width: 32, height: 32 }, engines: listed.models[0]?.engines, workers: 1 }
+    const rest = {
+      classes: 10,
+      input: { width: 32, height: 32 },
+      engines: listed.models[0]?.engines,
+      precisions: [{ precision: 'float16', reason: 'exact: the model has no int8 artifact' }],
+      workers: 1
+    }
     assert.deepEqual(listed, {
       models: [
-        { name: 'everyday', version: '1', ...rest },
-        { name: 'loud', version: '2', ...rest }
+        { name: 'everyday', version: '1', versions: ['1'], ...rest },
+        { name: 'loud', version: '2', versions: ['2'], ...rest }
       ]
     })
+  })
+
+  await t.test('each is described with its own labels, also after Redis was wiped', async () => {
+    const labelsOf = async (model: string) => {
+      const { versions } = (await get(system, `/models/${model}`)) as {
+        versions: Array<{ labels?: Array<{ label: string }> }>
+      }
+      return versions[0]?.labels?.map(({ label }) => label)
+    }
+    assert.deepEqual((await labelsOf('loud'))?.slice(0, 2), ['AIRPLANE', 'AUTOMOBILE'])
+    const redis = createConnection({ url: system.redis.url, name: 'test', log: silentLog })
+    await redis.connect()
+    t.after(() => redis.destroy())
+    await redis.flushAll()
+    await until('the worker is seen again', async () => (await labelsOf('everyday'))?.[0] === 'airplane')
+    const about = keysOf(system.prefix, 'everyday').about('*')
+    await until('the description is written again', async () => (await redis.keys(about)).length === 1)
+    const [key = ''] = await redis.keys(about)
+    assert.ok((await redis.ttl(key)) > 0, 'nobody has to clear it away')
+  })
+
+  await t.test('one that is not served has no description', async () => {
+    const response = await fetch(`${system.url}/models/resnet50`)
+    assert.equal(response.status, 404)
+    assert.equal(((await response.json()) as { error: { code: string } }).error.code, 'MODEL_NOT_FOUND')
   })
 
   await t.test('another is refused with the names of those that are served', async () => {
@@ -78,5 +114,34 @@ test('a gateway whose second model has no worker serves the first, and says what
   assert.deepEqual(await get(system, '/health/startup'), {
     status: 'unavailable',
     reasons: ['no warm worker of model loud was seen lately']
+  })
+})
+
+test('a worker that finds another version under its model’s name says so, and both are listed', async t => {
+  const system = await startSystem(t)
+  assert.ok(!system.workers[0]?.lines.some(({ event }) => event === 'other-version'), 'the first is alone')
+  const modelsDir = temporaryFolder(t)
+  everydayAs(join(modelsDir, 'everyday'), { version: '2', labels: labels => labels.toUpperCase() })
+  const second = system.addWorker(2, { env: { MODELS_DIR: modelsDir } })
+  const warning = await second.untilLog('it warns', ({ event }) => event === 'other-version')
+  assert.deepEqual([warning['model'], warning['version'], warning['others']], ['everyday', '2', ['1']])
+
+  const listed = await until('both are seen', async () => {
+    const { models } = (await get(system, '/models')) as { models: Array<{ version: string; versions: string[] }> }
+    return models.length === 2 ? models : undefined
+  })
+  assert.deepEqual(
+    listed.map(({ version, versions }) => ({ version, versions })).toSorted((a, b) => (a.version < b.version ? -1 : 1)),
+    [
+      { version: '1', versions: ['1', '2'] },
+      { version: '2', versions: ['1', '2'] }
+    ]
+  )
+  const { versions } = (await get(system, '/models/everyday')) as {
+    versions: Array<{ version: string; labels: Array<{ label: string }> }>
+  }
+  assert.deepEqual(Object.fromEntries(versions.map(({ version, labels }) => [version, labels[3]?.label])), {
+    1: 'cat',
+    2: 'CAT'
   })
 })

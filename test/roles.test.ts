@@ -64,11 +64,13 @@ test('a role can do no more than its work', async t => {
       ['KEYS', '*'],
       ['EVAL', 'return 1', '0'],
       ['GET', 'another:key'],
+      ['SET', '{ss:everyday}:about:x', 'forged'],
       ['CONFIG', 'GET', '*']
     ],
     worker: [
       ['SUBSCRIBE', 'ss:res:x'],
       ['GET', '{ss:everyday}:res:x'],
+      ['GET', '{ss:everyday}:about:x'],
       ['FLUSHALL'],
       ['EVAL', 'return 1', '0'],
       ['XGROUP', 'DESTROY', '{ss:everyday}:jobs', 'workers'],

@@ -6,6 +6,12 @@ import { root } from '../scripts/bootstrap.js'
 import { freePort } from '../scripts/redis.js'
 import { until } from './support/until.ts'
 
+interface Answered {
+  predictions?: Array<{ label: string; id: string }>
+}
+
+const labelOf = ({ predictions }: Answered) => [predictions?.[0]?.label, predictions?.[0]?.id]
+
 interface Started {
   child: ChildProcess
   port: number
@@ -64,10 +70,9 @@ test('npm start prints a curl command that works, brings back what dies, and lea
   await untilReady(started)
   const [, command = ''] = /^ {2}(curl .*)$/m.exec(started.output()) ?? []
   const ask = () =>
-    JSON.parse(execFileSync('sh', ['-c', `${command} -sS`], { cwd: root, encoding: 'utf8' })) as {
-      predictions?: Array<{ label: string }>
-    }
-  assert.equal(ask().predictions?.[0]?.label, 'ship')
+    JSON.parse(execFileSync('sh', ['-c', `${command} -sS`], { cwd: root, encoding: 'utf8' })) as Answered
+  // A drawn airplane: the nearest of ImageNet's classes.
+  assert.deepEqual(labelOf(ask()), ['airliner', 'n02690373'])
 
   for (const kind of ['worker', 'redis', 'gateway']) {
     const before = childrenOf(started)[kind] ?? 0
@@ -81,7 +86,7 @@ test('npm start prints a curl command that works, brings back what dies, and lea
       async () => (await fetch(`http://127.0.0.1:${started.port}/health/ready`).catch(() => undefined))?.status === 200,
       30_000
     )
-    assert.equal(ask().predictions?.[0]?.label, 'ship')
+    assert.deepEqual(labelOf(ask()), ['airliner', 'n02690373'])
     assert.match(started.output(), new RegExp(`${kind}.* ended \\(SIGKILL\\), starting it again in \\d+ ms`))
   }
 
@@ -106,6 +111,6 @@ test('a worker that can’t start ends it all with its reason', async t => {
   const started = await start(t, { ENGINE: 'onnx-cuda' })
   const [code] = await once(started.child, 'exit')
   assert.equal(code, 1)
-  assert.match(started.output(), /ENGINE=onnx-cuda can't run model "everyday" here: onnx-cuda: /)
+  assert.match(started.output(), /ENGINE=onnx-cuda can't run model "efficientnet-lite0" here: onnx-cuda: /)
   assert.match(started.output(), /worker-1 ended \(code 1\) before the system was ready/)
 })

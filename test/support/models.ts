@@ -1,19 +1,25 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { root } from '../../scripts/bootstrap.js'
 import { temporaryFolder } from './folder.ts'
 
-/** A folder, outside the checkout, of the default model and one that has the same weights and shouts its labels. */
+/** A folder, outside the checkout, of the model everyday and one that has the same weights and shouts its labels. */
 export function twoModels(t: TestContext): string {
   const folder = temporaryFolder(t)
-  for (const name of ['everyday', 'loud'])
-    cpSync(join(root, 'models/everyday'), join(folder, name), { recursive: true })
-  rewrite(join(folder, 'loud/manifest.json'), text =>
-    text.replace('"everyday"', '"loud"').replace('"version": "1"', '"version": "2"')
-  )
-  rewrite(join(folder, 'loud/labels.txt'), text => text.toUpperCase())
+  everydayAs(join(folder, 'everyday'), {})
+  everydayAs(join(folder, 'loud'), { version: '2', labels: labels => labels.toUpperCase() })
   return folder
+}
+
+/** A copy of the model everyday, called as its directory is, with another version or labels. */
+export function everydayAs(
+  dir: string,
+  { version = '1', labels = text => text }: { version?: string; labels?: (text: string) => string }
+): void {
+  cpSync(join(root, 'models/everyday'), dir, { recursive: true })
+  rewrite(join(dir, 'manifest.json'), text => JSON.stringify({ ...JSON.parse(text), name: basename(dir), version }))
+  rewrite(join(dir, 'labels.txt'), labels)
 }
 
 function rewrite(path: string, edit: (text: string) => string): void {

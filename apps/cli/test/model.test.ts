@@ -25,7 +25,7 @@ import { runCommand, startCommand } from './command.ts'
 
 const half = 1_500_000
 
-/** A download server with the default model, a catalog that names it, and an empty folder of models. */
+/** A download server with the model everyday, a catalog that names it, and an empty folder of models. */
 async function bench(t: TestContext, fault?: (asked: Asked) => Fault | undefined) {
   const files = everydayFiles('model.onnx', 'labels.txt')
   const server = await startFileServer(t, files, fault)

@@ -22,9 +22,9 @@ import { ApiError, errorBody, toApiError } from './errors.ts'
 import { createFleet, type Fleets } from './requests/fleet.ts'
 import { createHealth, type Health } from './http/health.ts'
 import { createMetrics } from './metrics.ts'
+import { modelRoutes } from './http/models.ts'
 import { createPredict, maxBodyBytes, predictSchema, requestIdOf } from './http/predict.ts'
 import { logRequest } from './request-log.ts'
-import { servedModels } from './http/served-models.ts'
 import { maxParts } from './http/upload.ts'
 
 declare module 'fastify' {
@@ -139,9 +139,7 @@ export async function buildApp({ config, log }: { config: Config; log: Logger })
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
   app.post('/predict', { schema: predictSchema, onRequest: [...(await guards()), admit] }, predict)
-  app.get('/models', { schema: { summary: 'What is served, and by how many workers' } }, async () => ({
-    models: servedModels([...fleets.values()].flatMap(fleet => fleet.ready()))
-  }))
+  await app.register(modelRoutes, { broker, fleets, fleetOf: name => target(name).fleet })
   app.get('/health/live', { schema: { summary: 'Red when a restart would help' } }, async (_request, reply) =>
     answer(reply, health.live())
   )

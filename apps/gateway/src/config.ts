@@ -22,7 +22,7 @@ export const configSchema = Type.Object({
     description: 'Start of every key and channel'
   }),
   MODELS: Type.String({
-    default: 'everyday',
+    default: 'efficientnet-lite0',
     pattern: '^ *[a-z0-9][a-z0-9._-]*( *, *[a-z0-9][a-z0-9._-]*)* *$',
     description: 'Comma-separated names of the models served; the first answers where a request names none'
   }),

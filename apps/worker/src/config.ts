@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { logLevels } from '@streamsight/service'
-import { engineChoices } from './engines/engine.ts'
+import { engineChoices, precisionChoices } from './engines/engine.ts'
 
 /** Every setting of a worker; also its validation and documentation. */
 export const configSchema = Type.Object({
@@ -16,13 +16,17 @@ export const configSchema = Type.Object({
   }),
   MODELS_DIR: Type.String({ default: 'models', description: 'Folder of model directories' }),
   MODELS: Type.String({
-    default: 'everyday',
+    default: 'efficientnet-lite0',
     pattern: '^ *[a-z0-9][a-z0-9._-]*( *, *[a-z0-9][a-z0-9._-]*)* *$',
     description: 'Comma-separated names of the models served; the first answers where a request names none'
   }),
   ENGINE: Type.Enum([...engineChoices], {
     default: 'auto',
     description: 'What runs the model; auto takes the fastest that works'
+  }),
+  PRECISION: Type.Enum([...precisionChoices], {
+    default: 'auto',
+    description: 'Of the weights; auto takes int8 where the model has it and the CPU has VNNI or ARM’s dot products'
   }),
   ENGINE_THREADS: Type.Integer({
     default: 0,

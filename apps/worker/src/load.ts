@@ -10,7 +10,10 @@ import { watched, type OnWedged } from './watchdog.ts'
 /** Loading a gigabyte from a slow disk and starting CUDA take a minute; what takes longer than this hangs. */
 const loadMs = 180_000
 
-/** A model from disk, the engine that runs it, and the decoder that makes its pixels. */
+/**
+ * A model from disk, the engine that runs it, and the decoder that makes its pixels. `output.activation` in its manifest is
+ * that of the artifact which runs.
+ */
 export interface LoadedModel {
   model: Model
   inference: Inference
@@ -31,13 +34,19 @@ export async function loadModel(name: string, { config, log, onWedged, wrap }: L
   const threads = config.ENGINE_THREADS || availableParallelism()
   const engine = await watched(
     { what: `loading model ${name}`, ms: loadMs, onWedged },
-    startInference({ model, choice: config.ENGINE, threads })
+    startInference({ model, choice: config.ENGINE, precision: config.PRECISION, threads })
   )
   const inference = wrap.inference?.(engine) ?? engine
+  const { name: engineName, precision, precisionReason, rejected } = inference
   log.info(
-    { event: 'engine', engine: inference.name, model: name, threads, rejected: inference.rejected },
-    `Model ${name} runs on ${inference.name}`
+    { event: 'engine', engine: engineName, precision, precisionReason, model: name, threads, rejected },
+    `Model ${name} runs on ${engineName} in ${precision} (${precisionReason})`
   )
   const pixels = await createDecoder({ input: model.manifest.input, maxPixels: config.MAX_IMAGE_PIXELS })
-  return { model, inference, decoder: wrap.decoder?.(pixels) ?? pixels }
+  return { model: endingIn(inference.activation, model), inference, decoder: wrap.decoder?.(pixels) ?? pixels }
+}
+
+function endingIn(activation: Inference['activation'], model: Model): Model {
+  const { manifest } = model
+  return { ...model, manifest: { ...manifest, output: { ...manifest.output, activation } } }
 }

@@ -1,6 +1,8 @@
 import {
   createConsumer,
   createRegistration,
+  digestOf,
+  keepDescribed,
   keysOf,
   limits,
   type Clock,
@@ -11,6 +13,7 @@ import {
 import type { Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
 import type { LoadedModel } from './load.ts'
+import { describeModel, warnOfOtherVersions } from './description.ts'
 import { createPipeline } from './pipeline.ts'
 import { createRate } from './batching/rate.ts'
 import { every, serve } from './serve.ts'
@@ -57,11 +60,15 @@ export async function warmModelServer({
   const registration = createRegistration(commands, keys, clock)
   const group = createConsumer({ commands, blocking }, { keys, name, clock })
   const consumer = wrapConsumer?.(group) ?? group
+  const description = describeModel(model)
+  const { width, height } = input
   const identity = {
     name,
     pid,
-    model: { name: modelName, version, classes: output.classes, width: input.width, height: input.height },
-    engine: inference.name
+    model: { name: modelName, version, classes: output.classes, width, height, about: digestOf(description) },
+    engine: inference.name,
+    precision: inference.precision,
+    precisionReason: inference.precisionReason
   }
 
   await registration.report({
@@ -73,7 +80,8 @@ export async function warmModelServer({
     held: 0,
     finished: 0
   })
-  const warm = await warmUp(inference, { values: input.width * input.height * 3, maxSize: config.BATCH_MAX_SIZE })
+  await warnOfOtherVersions(commands, keys, { model: modelName, version, log })
+  const warm = await warmUp(inference, { values: width * height * 3, maxSize: config.BATCH_MAX_SIZE })
   log.info(
     { event: 'warm', model: modelName, ...warm },
     `A batch of n takes ${warm.latency.aMs.toFixed(1)} + ${warm.latency.bMs.toFixed(1)}·n ms; at most ${warm.maxBatch} run together`
@@ -99,9 +107,11 @@ export async function warmModelServer({
     })
     const serving = serve({ name, consumer, pipeline, rate, clock, turns, maxDeliveries: config.MAX_DELIVERIES, log })
     let state: WorkerState = 'ready'
+    let described = true
     blocking.on('ready', serving.recover)
-    const stopTasks = [every(limits.heartbeatMs, report), every(60_000, tidy)]
+    const stopTasks = [every(limits.heartbeatMs, report), every(limits.heartbeatMs, describe), every(60_000, tidy)]
     await report()
+    await describe()
     log.info(
       {
         event: 'ready',
@@ -137,6 +147,21 @@ export async function warmModelServer({
         held: pipeline.held,
         finished: pipeline.finished
       })
+    }
+
+    /** Again after Redis was wiped, too. A worker serves without it, so a failure is one log line an outage. */
+    async function describe(): Promise<void> {
+      try {
+        await keepDescribed(commands, keys, description)
+        described = true
+      } catch (error) {
+        if (described)
+          log.warn(
+            { event: 'describe-failed', model: modelName, err: error },
+            `GET /models/${modelName} lacks labels: Redis did not take the description`
+          )
+        described = false
+      }
     }
 
     /** The janitor: entries that outlived every deadline, and workers that never came back. */

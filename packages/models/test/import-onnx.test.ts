@@ -22,7 +22,7 @@ test('an ONNX file becomes a model: what it says is read, what it does not is as
   assert.deepEqual(preprocessing, presets.imagenet)
   assert.deepEqual(manifest.output, { activation: 'softmax', classes: 10 })
   assert.equal(manifest.name, 'every-day')
-  assert.equal(labels[9], 'class 9')
+  assert.equal(labels[9]?.label, 'class 9')
   assert.deepEqual(manifest.assumed, ['labels', 'channels', 'fit', 'cropFraction', 'kernel', 'scale', 'mean', 'std'])
   assert.deepEqual(notes, [])
   assert.deepEqual(filesIn(modelsDir), ['every-day/Every Day.onnx', 'every-day/labels.txt', 'every-day/manifest.json'])

@@ -32,7 +32,7 @@ interface LayersJson {
   weightsManifest: Array<{ paths: string[] }>
 }
 
-/** The default model's layers, changed by `edit`. */
+/** The layers of everyday, changed by `edit`. */
 function editedLayers(dir: string, edit: (model: LayersJson) => void): void {
   cpSync(everyday, dir, { recursive: true })
   const model = JSON.parse(readFileSync(join(dir, 'model.json'), 'utf8')) as LayersJson
@@ -173,7 +173,7 @@ test(
     const { model, settings } = await importModel({ path, modelsDir, labels: join(path, 'imagenet_labels_1000.json') })
     assert.equal(model.manifest.name, basename(path))
     assert.deepEqual(model.manifest.output, { activation: 'softmax', classes: 1_000 })
-    assert.equal(model.labels[12], 'house_finch')
+    assert.equal(model.labels[12]?.label, 'house_finch')
     assert.deepEqual(settings.scale, {
       value: 1 / 127.5,
       source: 'assumed',

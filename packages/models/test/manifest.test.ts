@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ModelError, parseManifest, type Manifest } from '../src/index.ts'
+import { activationOf, ModelError, parseManifest, precisionOf, type Manifest } from '../src/index.ts'
 
-const everyday = readFileSync(join(import.meta.dirname, '../../../models/everyday/manifest.json'), 'utf8')
+const manifestOf = (name: string) =>
+  readFileSync(join(import.meta.dirname, `../../../models/${name}/manifest.json`), 'utf8')
+const [everyday, ofDefault] = [manifestOf('everyday'), manifestOf('efficientnet-lite0')]
 
-/** What `parseManifest` says to the default model's manifest after `edit`. */
+/** What `parseManifest` says to everyday's manifest after `edit`. */
 function complaint(edit: (manifest: Record<string, unknown> & Manifest) => void): string {
   const manifest = JSON.parse(everyday) as Record<string, unknown> & Manifest
   edit(manifest)
@@ -21,11 +23,40 @@ function complaint(edit: (manifest: Record<string, unknown> & Manifest) => void)
   return 'accepted'
 }
 
-test('the default model’s manifest is accepted and comes back as it is written', () => {
-  assert.deepEqual(parseManifest(everyday, 'manifest.json'), JSON.parse(everyday))
+test('the manifests of the models that come with the source are accepted and come back as they are written', () => {
+  for (const text of [everyday, ofDefault]) assert.deepEqual(parseManifest(text, 'manifest.json'), JSON.parse(text))
+})
+
+test('what was assumed is kept, and each artifact has a precision and what its graph ends in', () => {
+  const manifest = parseManifest(JSON.stringify({ ...JSON.parse(ofDefault), assumed: ['kernel'] }), 'manifest.json')
+  assert.deepEqual(manifest.assumed, ['kernel'])
+  assert.deepEqual(
+    manifest.artifacts.map(artifact => [artifact.path, precisionOf(artifact), activationOf(manifest, artifact)]),
+    [
+      ['model.onnx', 'float16', 'softmax'],
+      ['model-int8.onnx', 'int8', 'logits'],
+      ['model.json', 'float16', 'softmax']
+    ]
+  )
+  const plain = parseManifest(everyday.replaceAll('"precision": "float16",', ''), 'manifest.json')
+  assert.deepEqual(plain.artifacts.map(precisionOf), ['float32', 'float32'])
 })
 
 const faults: Array<[what: string, edit: (manifest: Manifest) => void, message: RegExp]> = [
+  [
+    'a precision that no engine runs',
+    manifest => {
+      Object.assign(manifest.artifacts[0] ?? {}, { precision: 'int4' })
+    },
+    /^field "artifacts\.0\.precision" must be float32 or float16 or int8$/
+  ],
+  [
+    'an agreement over 1',
+    manifest => {
+      Object.assign(manifest.artifacts[0] ?? {}, { agreement: [{ share: 98, pictures: 100, source: 'photos' }] })
+    },
+    /^field "artifacts\.0\.agreement\.0\.share" must be <= 1$/
+  ],
   [
     'a missing licence',
     manifest => {

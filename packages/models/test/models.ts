@@ -32,7 +32,7 @@ export function sha256(content: Uint8Array): string {
   return createHash('sha256').update(content).digest('hex')
 }
 
-/** The default model's files as a download server has them. */
+/** The files of everyday as a download server has them. */
 export function everydayFiles(...names: string[]): Record<string, Buffer> {
   return Object.fromEntries(names.map(name => [`/${name}`, readFileSync(join(everyday, name))]))
 }

@@ -13,7 +13,7 @@ import { entryOf, everyday, everydayFiles, filesIn, temporaryFolder } from './mo
 const onnx = '/model.onnx'
 const half = 1_500_000
 
-/** A server with the default model's ONNX file and labels, an entry for them, and a folder to pull into. */
+/** A server with everyday's ONNX file and labels, an entry for them, and a folder to pull into. */
 async function bench(
   t: TestContext,
   fault?: (asked: Asked) => Fault | undefined,

@@ -3,11 +3,11 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { openModel, verifyArtifact, type Artifact, type Model } from '../src/index.ts'
+import { labelsFile, openModel, verifyArtifact, type Artifact, type Model } from '../src/index.ts'
 
 const modelsDir = join(import.meta.dirname, '../../../models')
 
-/** A copy of the default model to damage. */
+/** A copy of the model everyday to damage. */
 function copyOfEveryday(t: TestContext, name = 'everyday'): { models: string; dir: string } {
   const models = mkdtempSync(join(tmpdir(), 'streamsight-models-'))
   t.after(() => rmSync(models, { recursive: true, force: true }))
@@ -26,7 +26,7 @@ const namesOf = ({ labels }: Model) => labels.map(({ label }) => label)
 
 const error = (message: string) => ({ name: 'Error', code: 'MODEL', message })
 
-test('the default model opens, has its ten labels, and every file of it is the one that was published', async () => {
+test('the model everyday opens, has its ten labels, and every file of it is the one that was published', async () => {
   const model = await openModel(modelsDir, 'everyday')
   assert.equal(model.dir, join(modelsDir, 'everyday'))
   assert.deepEqual(namesOf(model), [
@@ -48,17 +48,27 @@ test('the default model opens, has its ten labels, and every file of it is the o
   for (const artifact of model.manifest.artifacts) await verifyArtifact(model, artifact)
 })
 
-test('the default model’s manifest lists every shard that its tfjs graph names', async () => {
-  const model = await openModel(modelsDir, 'everyday')
-  const { path, files } = artifactOf(model, 'tfjs-layers')
-  const graph = JSON.parse(readFileSync(join(model.dir, path), 'utf8')) as {
-    weightsManifest: Array<{ paths: string[] }>
-  }
-  assert.deepEqual(
-    files.map(file => file.path).toSorted(),
-    [path, ...graph.weightsManifest.flatMap(({ paths }) => paths)].toSorted()
-  )
+test('the default model opens, has labels with ids, and every file of it is the one that was published', async () => {
+  const model = await openModel(modelsDir, 'efficientnet-lite0')
+  assert.equal(model.labels.length, 1_000)
+  assert.deepEqual(model.labels[281], { label: 'tabby', id: 'n02123045' })
+  assert.equal(new Set(model.labels.map(({ id }) => id)).size, 1_000)
+  assert.equal(labelsFile(model.labels).path, model.manifest.labels)
+  for (const artifact of model.manifest.artifacts) await verifyArtifact(model, artifact)
 })
+
+for (const name of ['everyday', 'efficientnet-lite0'])
+  test(`the manifest of ${name} lists every shard that its tfjs graph names`, async () => {
+    const model = await openModel(modelsDir, name)
+    const { path, files } = artifactOf(model, 'tfjs-layers')
+    const graph = JSON.parse(readFileSync(join(model.dir, path), 'utf8')) as {
+      weightsManifest: Array<{ paths: string[] }>
+    }
+    assert.deepEqual(
+      files.map(file => file.path).toSorted(),
+      [path, ...graph.weightsManifest.flatMap(({ paths }) => paths)].toSorted()
+    )
+  })
 
 test('a model that is not there is an error that names the file', async t => {
   const { models } = copyOfEveryday(t)

@@ -10,8 +10,19 @@ export interface WorkerReport {
   name: string
   pid: number
   state: WorkerState
-  model: { name: string; version: string; classes: number; width: number; height: number }
+  model: {
+    name: string
+    version: string
+    classes: number
+    width: number
+    height: number
+    /** Digest of its description: see descriptions.ts. */
+    about: string
+  }
   engine: string
+  /** Of the weights that run, and why: "int8: avx512_vnni found". */
+  precision: string
+  precisionReason: string
   /** Fitted at warm-up: a batch of n takes a + b·n milliseconds. */
   latency: { aMs: number; bMs: number }
   maxBatch: number

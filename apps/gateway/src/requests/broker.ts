@@ -8,6 +8,7 @@ import {
   isOutOfMemory,
   keysOf,
   limits,
+  readDescription,
   readWorkers,
   replyChannel,
   type DeadLetters,
@@ -107,6 +108,7 @@ export function createBroker({ url, prefix, models, log }: BrokerOptions) {
     },
 
     readWorkers: (model: string): Promise<SeenWorker[]> => readWorkers(commands, keysOf(prefix, model)),
+    readDescription: (model: string, digest: string) => readDescription(commands, keysOf(prefix, model), digest),
     depth: (model: string): Promise<number> => producerOf(model).depth(),
     deadLetters: (model: string): DeadLetters => createDeadLetters(commands, keysOf(prefix, model)),
 

@@ -8,6 +8,10 @@ export type EngineName = (typeof engineNames)[number]
 export const engineChoices = ['auto', 'tfjs', 'onnx', ...engineNames] as const
 export type EngineChoice = (typeof engineChoices)[number]
 
+/** What PRECISION can say. `exact` is float32 or float16 weights; `auto` prefers int8 on a CPU made for it. */
+export const precisionChoices = ['auto', 'exact', 'int8'] as const
+export type PrecisionChoice = (typeof precisionChoices)[number]
+
 export interface EngineOptions {
   model: Model
   artifact: Artifact

@@ -1,4 +1,4 @@
-import { ModelError, type Artifact, type Manifest } from '@streamsight/models'
+import { ModelError, activationOf, type Artifact, type Manifest } from '@streamsight/models'
 import type { Engine } from './engine.ts'
 import { faultOf } from '../scores.ts'
 import { createImageWriter } from '../tensor.ts'
@@ -26,7 +26,7 @@ export async function tryOut(
       `${artifact.path}: gives ${scores.length} scores for ${size === 1 ? 'one image' : `${size} images`}; the manifest says ${output.classes} classes (field "output.classes")`
     )
   }
-  const fault = faultOf(scores.subarray(0, output.classes), output.activation)
+  const fault = faultOf(scores.subarray(0, output.classes), activationOf(manifest, artifact))
   // Perhaps it is the engine that is at fault: another may do.
   if (fault !== undefined) throw new Error(`${artifact.path}: ${fault}`)
 }

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Artifact, Model } from '@streamsight/models'
-import type { BatchSizes, EngineName } from './engine.ts'
-import { chooseEngine, type ChooseOptions, type Rejected } from './choose.ts'
+import { activationOf, type Artifact, type Manifest, type Model } from '@streamsight/models'
+import type { BatchSizes } from './engine.ts'
+import { chooseEngine, type ChooseOptions, type Chosen } from './choose.ts'
 
 /**
  * What crosses between the worker's main thread and the engine's. The input is in memory that both see: to hand over megabytes with
@@ -9,11 +9,18 @@ import { chooseEngine, type ChooseOptions, type Rejected } from './choose.ts'
  */
 export type Request = ({ type: 'infer' } & Batch) | { type: 'close' }
 export type Reply =
-  | { type: 'ready'; name: EngineName; layout: Artifact['layout']; batchSizes: BatchSizes; rejected: Rejected[] }
+  | Ready
   | { type: 'unavailable'; reason: string }
   | { type: 'scores'; id: number; scores: Float32Array<ArrayBuffer> }
   | { type: 'failed'; id: number; reason: string }
   | { type: 'closed' }
+
+interface Ready extends Pick<Chosen, 'name' | 'precision' | 'precisionReason' | 'rejected'> {
+  type: 'ready'
+  layout: Artifact['layout']
+  activation: Manifest['output']['activation']
+  batchSizes: BatchSizes
+}
 
 interface Batch {
   id: number
@@ -30,7 +37,9 @@ async function main(): Promise<void> {
   const post = (reply: Reply, transfer: ArrayBuffer[] = []) => port.postMessage(reply, transfer)
 
   try {
-    const { engine, name, artifact, rejected } = await chooseEngine(workerData as ThreadData)
+    const options = workerData as ThreadData
+    const { engine, artifact, ...said } = await chooseEngine(options)
+    const activation = activationOf(options.model.manifest, artifact)
     const own = createOwn()
     const answer = async ({ id, input, batchSize }: Batch): Promise<void> => {
       try {
@@ -48,7 +57,7 @@ async function main(): Promise<void> {
     port.on('message', (request: Request) => {
       turn = turn.then(() => (request.type === 'infer' ? answer(request) : close()))
     })
-    post({ type: 'ready', name, layout: artifact.layout, batchSizes: engine.batchSizes, rejected })
+    post({ type: 'ready', layout: artifact.layout, activation, batchSizes: engine.batchSizes, ...said })
   } catch (error) {
     post({ type: 'unavailable', reason: (error as Error).message })
   }

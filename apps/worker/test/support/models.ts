@@ -14,7 +14,7 @@ export function temporaryModels(t: Pick<TestContext, 'after'>): string {
   return dir
 }
 
-/** A copy of the default model to damage, and the folder it lies in. */
+/** A copy of the model everyday to damage, and the folder it lies in. */
 export function copyOfEveryday(t: Pick<TestContext, 'after'>): { models: string; dir: string } {
   const models = temporaryModels(t)
   const dir = join(models, 'everyday')

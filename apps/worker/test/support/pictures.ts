@@ -47,7 +47,7 @@ export function pictures(folder: string): Picture[] {
   })
 }
 
-/** Pictures of ours, and what the default model says to them. */
+/** Pictures of ours, and what the model everyday says to them. */
 export const fixtures = pictures(join(root, 'test/fixtures'))
 export const expected = JSON.parse(readFileSync(join(root, 'test/fixtures/expected.json'), 'utf8')) as Record<
   string,
