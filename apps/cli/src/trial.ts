@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { execPath } from 'node:process'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { dirname } from 'node:path'
@@ -27,7 +28,7 @@ const watchEachMs = 100
 export async function tryModel({ dir, manifest }: Model, signal?: AbortSignal): Promise<void> {
   // The worker is started and never imported: apps don't share code.
   const program = fileURLToPath(import.meta.resolve('@streamsight/worker/trial'))
-  const child = spawn(process.execPath, [program, dirname(dir), manifest.name], {
+  const child = spawn(execPath, [program, dirname(dir), manifest.name], {
     stdio: ['ignore', 'pipe', 'ignore'],
     ...(signal === undefined ? {} : { signal, killSignal: 'SIGKILL' })
   })

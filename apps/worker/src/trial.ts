@@ -3,6 +3,7 @@
  * wrong. Started with the folder of models and the model's name; answers with one line of JSON. Whoever starts it bounds its time
  * and memory: a native library may do anything with a file that was made to harm it.
  */
+import { argv, exit, stdout } from 'node:process'
 import { openModel, ModelError, type Artifact, type Model } from '@streamsight/models'
 import { chooseEngine } from './engines/choose.ts'
 import { runPictures } from './engines/smoke-run.ts'
@@ -16,7 +17,7 @@ export interface TrialAnswer {
 const batches = [1, 3]
 
 async function main(): Promise<TrialAnswer> {
-  const [modelsDir = '', name = ''] = process.argv.slice(2)
+  const [modelsDir = '', name = ''] = argv.slice(2)
   const model = await openModel(modelsDir, name)
   for (const artifact of model.manifest.artifacts) await tryArtifact(model, artifact)
   return {}
@@ -52,6 +53,6 @@ function firstLine(error: unknown): string {
 }
 
 const answer = await main().catch((error: unknown): TrialAnswer => ({ fault: firstLine(error) }))
-process.stdout.write(`${JSON.stringify(answer)}\n`)
+stdout.write(`${JSON.stringify(answer)}\n`)
 // A library's own threads would keep the process.
-process.exit(0)
+exit(0)

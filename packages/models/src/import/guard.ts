@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { memoryUsage } from 'node:process'
 import { Worker } from 'node:worker_threads'
 import { ModelError } from '../store/manifest.ts'
 import type { InspectOptions } from './inspect.ts'
@@ -65,7 +66,7 @@ interface Waiting extends GuardOptions {
 /** What the thread says; a ModelError if it ends without a word, or passes a limit. */
 async function answered(worker: Worker, { path, signal, limits }: Waiting): Promise<Inspection> {
   const startedMs = performance.now()
-  const startBytes = process.memoryUsage.rss()
+  const startBytes = memoryUsage.rss()
   let watch: NodeJS.Timeout | undefined
   let abort = () => {}
   try {
@@ -75,7 +76,7 @@ async function answered(worker: Worker, { path, signal, limits }: Waiting): Prom
       watch = setInterval(() => {
         if (performance.now() - startedMs > limits.ms)
           refuse(`not understood within ${Math.round(limits.ms / 1_000)} s: it is damaged, or made to keep us busy`)
-        if (process.memoryUsage.rss() - startBytes > limits.bytes)
+        if (memoryUsage.rss() - startBytes > limits.bytes)
           refuse(
             `needs more than ${Math.round(limits.bytes / 1e6)} MB to be understood: it is damaged, or made for that`
           )
