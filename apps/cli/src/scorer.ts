@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { execPath } from 'node:process'
 import { createInterface } from 'node:readline'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -31,7 +32,7 @@ export async function openScorer(
 ): Promise<Scorer> {
   // The worker is started and never imported: apps don't share code.
   const program = fileURLToPath(import.meta.resolve('@streamsight/worker/scorer'))
-  const child = spawn(process.execPath, [program, dirname(dir), manifest.name, precision], {
+  const child = spawn(execPath, [program, dirname(dir), manifest.name, precision], {
     stdio: ['pipe', 'pipe', 'ignore'],
     ...(signal === undefined ? {} : { signal, killSignal: 'SIGKILL' })
   })

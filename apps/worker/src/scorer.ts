@@ -4,6 +4,7 @@
  * the first line that it writes says what runs, or why nothing does. Ends with its input.
  */
 import { readFile } from 'node:fs/promises'
+import { argv, exit, stdin, stdout } from 'node:process'
 import { createInterface } from 'node:readline'
 import { sniff } from '@streamsight/images'
 import { activationOf, openModel, type Artifact, type Input, type Manifest, type Model } from '@streamsight/models'
@@ -32,14 +33,14 @@ export type ScoreAnswer = { probabilities: number[] } | { fault: string }
 const maxPixels = 50_000_000
 
 async function main(): Promise<void> {
-  const [modelsDir = '', name = '', wanted = 'auto'] = process.argv.slice(2)
+  const [modelsDir = '', name = '', wanted = 'auto'] = argv.slice(2)
   const precision = precisionChoices.find(choice => choice === wanted) ?? 'auto'
   const opened = await open(modelsDir, name, precision).catch((error: Error) => ({ fault: error.message }))
   if ('fault' in opened) return say(opened)
   const { model, chosen } = opened
   say({ engine: chosen.name, precision: chosen.precision, precisionReason: chosen.precisionReason })
   const answer = createAnswerer(model, chosen)
-  for await (const line of createInterface(process.stdin)) say(await answer(JSON.parse(line) as ScoreRequest))
+  for await (const line of createInterface(stdin)) say(await answer(JSON.parse(line) as ScoreRequest))
 }
 
 async function open(modelsDir: string, name: string, precision: PrecisionChoice) {
@@ -48,7 +49,7 @@ async function open(modelsDir: string, name: string, precision: PrecisionChoice)
 }
 
 function say(line: ScorerReady | ScoreAnswer): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`)
+  stdout.write(`${JSON.stringify(line)}\n`)
 }
 
 /** The pixels of a picture are kept as long as the next requests are about the same: those differ in the arithmetic alone. */
@@ -93,4 +94,4 @@ function createAnswerer({ manifest, labels }: Model, { engine, artifact }: Chose
 
 await main()
 // A library's own threads would keep the process.
-process.exit(0)
+exit(0)

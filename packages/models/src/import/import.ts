@@ -9,6 +9,7 @@ import type { PythonOptions } from './kinds/python.ts'
 import { readLabelList } from './labels.ts'
 import { ModelError } from '../store/manifest.ts'
 import type { Settings } from './settings.ts'
+import type { Trial } from './trial.ts'
 import { modelNamePattern } from '../store/schema.ts'
 import type { Model } from '../store/store.ts'
 
@@ -28,6 +29,8 @@ export interface ImportOptions extends Omit<Statements, 'name'> {
   python?: Omit<PythonOptions, 'signal'> | undefined
   force?: boolean | undefined
   signal?: AbortSignal | undefined
+  /** Runs the model before it is put in place; without it, a model that no engine runs shows only when it is served. */
+  trial?: Trial | undefined
 }
 
 export interface Imported {
@@ -51,7 +54,7 @@ export async function importModel(options: ImportOptions): Promise<Imported> {
 }
 
 async function importFile({ file, companion, ...found }: ModelFile, options: ImportOptions): Promise<Imported> {
-  const { modelsDir, force = false, signal, format, architecture, output } = options
+  const { modelsDir, force = false, signal, format, architecture, output, trial } = options
   const name = options.name ?? found.name
   if (!modelNamePattern.test(name))
     throw new ModelError(
@@ -64,6 +67,6 @@ async function importFile({ file, companion, ...found }: ModelFile, options: Imp
   const inspected = await inspectGuarded(file, { format, architecture, output, labelCount }, { signal })
   const source = `imported from ${basename(options.path)}`
   const description = describe(withCompanion(inspected, companion), { source, ...options, name }, labels)
-  const model = await installModel(inspected.artifacts, description, { modelsDir, force, signal })
+  const model = await installModel(inspected.artifacts, description, { modelsDir, force, signal, trial })
   return { model, settings: description.settings, notes: description.notes }
 }

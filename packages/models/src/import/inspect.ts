@@ -1,12 +1,12 @@
 import { extname } from 'node:path'
 import type { SourceFormat } from '../pull/catalog.ts'
 import { ModelError } from '../store/manifest.ts'
-import { inspectOnnx } from './inspect-onnx.ts'
+import { inspectOnnx } from './onnx/inspect.ts'
 import { inspectTfjs } from './inspect-tfjs.ts'
 import type { Inspected } from './inspected.ts'
 import { withCompanion } from './kinds/combine.ts'
 import { readOnnxMetadata } from './kinds/onnx-metadata.ts'
-import { readOnnxProperties } from './onnx-file.ts'
+import { readOnnxGraph } from './onnx/graph-file.ts'
 
 /** What helps to understand a file; crosses to a thread, so it is plain data. */
 export interface InspectOptions {
@@ -36,8 +36,10 @@ export async function inspect(path: string, options: InspectOptions): Promise<In
 
 /** Metadata first: it names what a graph is for, where it is no classifier. */
 async function inspectOnnxModel(path: string, options: InspectOptions): Promise<Inspected> {
-  const metadata = readOnnxMetadata(readOnnxProperties(path), path)
-  return withCompanion(await inspectOnnx(path, options), metadata)
+  const { model } = await readOnnxGraph(path)
+  const metadata = new Map(model.metadataProps.map(({ key, value }) => [key, value]))
+  const beside = readOnnxMetadata(metadata, path)
+  return withCompanion(await inspectOnnx(path, options), beside)
 }
 
 async function inspectTfjsModel(path: string): Promise<Inspected> {

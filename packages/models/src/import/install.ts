@@ -6,6 +6,7 @@ import type { PlannedArtifact, PlannedFile } from './inspected.ts'
 import { labelsFile } from '../store/labels.ts'
 import { ModelError, parseManifest, type Artifact, type Manifest } from '../store/manifest.ts'
 import { assertRelative, copyTo, openSibling, openSource } from './source-files.ts'
+import type { Trial } from './trial.ts'
 import { openModel, verifyArtifact, type Model } from '../store/store.ts'
 
 export interface InstallOptions {
@@ -13,6 +14,8 @@ export interface InstallOptions {
   /** Whether a model of this name may be replaced. */
   force: boolean
   signal?: AbortSignal | undefined
+  /** Runs the model once it is complete, and before it replaces another. */
+  trial?: Trial | undefined
 }
 
 /** A begun import whose process is gone leaves its directory behind; no import takes this long. */
@@ -27,7 +30,7 @@ export async function installModel(
   description: Description,
   options: InstallOptions
 ): Promise<Model> {
-  const { modelsDir, signal } = options
+  const { modelsDir, signal, trial } = options
   const { name } = description.manifest
   await assertReplaceable(name, options)
   await mkdir(modelsDir, { recursive: true })
@@ -37,6 +40,7 @@ export async function installModel(
     await writeModel(join(staging, name), artifacts, description)
     const model = await openModel(staging, name)
     for (const artifact of model.manifest.artifacts) await verifyArtifact(model, artifact)
+    await trial?.(model)
     signal?.throwIfAborted()
     await moveIntoPlace(staging, name, options)
   } catch (error) {
