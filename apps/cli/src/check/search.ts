@@ -17,8 +17,9 @@ const groups: Part[][] = [
   ['fit and crop', 'kernel']
 ]
 
-/** Less of an improvement is chance. */
+/** Less of an improvement in one round is chance, and less of all rounds explains nothing. */
 const worthwhile = 0.9
+const explains = 0.7
 
 /**
  * Looks for settings with which the answers come nearer to the expected ones: all combinations of what concerns numbers, then all
@@ -32,9 +33,10 @@ export async function explain(start: Settings, measure: Measure): Promise<Explan
     for (const group of groups) best = await bestOf(group, best, measure)
     improved = best.mean < before * worthwhile && best.mean > 1e-6
   }
-  if (best.mean > startMean * worthwhile) return undefined
+  if (best.mean > startMean * explains) return undefined
   const settings = await simplest(start, best, measure)
-  return { settings, parts: changedParts(start, settings) }
+  const parts = changedParts(start, settings)
+  return parts.length === 0 ? undefined : { settings, parts }
 }
 
 interface Candidate {
@@ -59,13 +61,16 @@ function combinations(group: Part[], start: Settings): Settings[] {
   )
 }
 
-/** Puts back each part that makes no difference. */
+/** What is left then is noise, such as that of another JPEG decoder: a part that changes no more than that is put back. */
+const noise = 1.5
+
+/** Puts back each part that makes no difference to speak of. */
 async function simplest(start: Settings, best: Candidate, measure: Measure): Promise<Settings> {
   let { settings } = best
   for (const part of changedParts(start, settings)) {
     const without = restore(part, settings, start)
     const { mean } = await measure(without)
-    if (mean <= best.mean * 1.01 + 1e-6) settings = without
+    if (mean <= best.mean * noise + 1e-6) settings = without
   }
   return settings
 }
