@@ -1,6 +1,6 @@
 import { importModel, type ImportOptions } from '@streamsight/models/import'
 import type { Model } from '@streamsight/models'
-import type { Context, ExitCode } from './context.ts'
+import { print, type Context, type ExitCode } from './context.ts'
 import { reportImported } from './report.ts'
 import { tryModel } from './trial.ts'
 
@@ -8,6 +8,8 @@ import { tryModel } from './trial.ts'
 export async function importFile(options: ImportOptions, context: Context): Promise<ExitCode> {
   const { signal } = context
   const trial = (model: Model) => tryModel(model, signal)
-  reportImported(await importModel({ ...options, signal, trial }), context)
+  const onStep = (step: string) => print(context, step)
+  const python = options.python && { ...options.python, onStep }
+  reportImported(await importModel({ ...options, python, signal, trial }), context)
   return 0
 }

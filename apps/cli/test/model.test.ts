@@ -68,7 +68,8 @@ function assertPulled(modelsDir: string): void {
 test('without a command the help is shown, with all commands and examples', async t => {
   const { code, output, complaint } = await runCommand(t, [])
   assert.equal(code, 0)
-  for (const command of ['list', 'pull', 'import', 'try', 'check', 'show', 'verify', 'remove']) assert.match(output, new RegExp(`^ {2}${command} `, 'm'))
+  for (const command of ['list', 'pull', 'import', 'try', 'check', 'show', 'verify', 'remove'])
+    assert.match(output, new RegExp(`^ {2}${command} `, 'm'))
   assert.match(output, /npm run model -- pull resnet50/)
   assert.equal(complaint, '')
 })

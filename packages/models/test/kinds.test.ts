@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import type { Input } from '../src/index.ts'
 import type { Imported } from '../src/import/import.ts'
+import { readOnnxMetadata } from '../src/import/kinds/onnx-metadata.ts'
 import { bench, fails, importOnnx } from './imports.ts'
 import { everyday, temporaryFolder } from './models.ts'
 import { writeOnnxFile, type OnnxParts } from './onnx-models.ts'
@@ -298,6 +299,12 @@ test('E9: the pixel format in Custom Vision’s ONNX metadata counts', async t =
   const normalized = { 'Image.BitmapPixelFormat': 'Rgb8', 'Image.NominalPixelRange': 'Normalized_0_1' }
   const other = pixelsOf(await importOnnx(t, { metadata: normalized }))
   assert.deepEqual([other.channels, other.scale], ['RGB', 1 / 255])
+})
+
+test('E9: outputs called classLabel and loss are Custom Vision’s, also without metadata', () => {
+  const { facts } = readOnnxMetadata({ metadata: new Map(), outputs: ['classLabel', 'loss'] }, 'model.onnx')
+  assert.deepEqual([facts.channels?.value, facts.scale?.value], ['BGR', 1])
+  assert.deepEqual(readOnnxMetadata({ metadata: new Map(), outputs: ['loss'] }, 'model.onnx').facts, {})
 })
 
 const refused: Array<[file: string, content: string, message: RegExp]> = [

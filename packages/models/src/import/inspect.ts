@@ -36,9 +36,9 @@ export async function inspect(path: string, options: InspectOptions): Promise<In
 
 /** Metadata first: it names what a graph is for, where it is no classifier. */
 async function inspectOnnxModel(path: string, options: InspectOptions): Promise<Inspected> {
-  const { model } = await readOnnxGraph(path)
+  const { model, outputs } = await readOnnxGraph(path)
   const metadata = new Map(model.metadataProps.map(({ key, value }) => [key, value]))
-  const beside = readOnnxMetadata(metadata, path)
+  const beside = readOnnxMetadata({ metadata, outputs: outputs.map(({ name }) => name) }, path)
   return withCompanion(await inspectOnnx(path, options), beside)
 }
 

@@ -3,12 +3,16 @@ import type { Label } from '../../store/labels.ts'
 import { inOrder } from '../labels/label.ts'
 import { ModelError } from '../../store/manifest.ts'
 import { isObject, pixelFacts, type Companion } from './companion.ts'
+import { readCustomVision } from './custom-vision.ts'
 import { readTimm } from './timm.ts'
 
 /** What exporters write into an ONNX file's `metadata_props`: Ultralytics, Custom Vision, timm, and labels by anybody. */
-export function readOnnxMetadata(metadata: ReadonlyMap<string, string>, path: string): Companion {
+export function readOnnxMetadata(
+  { metadata, outputs }: { metadata: ReadonlyMap<string, string>; outputs: string[] },
+  path: string
+): Companion {
   const labels = labelsIn(metadata, path)
-  const { facts, ...rest } = writersOwn(metadata, path) ?? { facts: {} }
+  const { facts, ...rest } = writersOwn(metadata, path) ?? byOutputs(outputs, path) ?? { facts: {} }
   return { ...rest, facts: { ...facts, ...(labels === undefined ? {} : { labels }) } }
 }
 
@@ -20,6 +24,11 @@ function writersOwn(metadata: ReadonlyMap<string, string>, path: string): Compan
   return metadata.has('Image.BitmapPixelFormat') || metadata.has('Image.NominalPixelRange')
     ? readPixelFormat(metadata)
     : undefined
+}
+
+/** Custom Vision's older exports have no metadata, but name their outputs as no other tool does. */
+function byOutputs(outputs: string[], path: string): Companion | undefined {
+  return outputs.includes('classLabel') && outputs.includes('loss') ? readCustomVision({ path }) : undefined
 }
 
 /** Its transforms for classification: the shorter edge to `imgsz`, the middle of that, and 0 to 1. */
