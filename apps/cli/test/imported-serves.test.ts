@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import { assert as check, asyncProperty, constantFrom, record, type Arbitrary } from 'fast-check'
 import { importModel } from '../../../packages/models/src/import/import.ts'
 import { ModelError, type Model } from '../../../packages/models/src/index.ts'
 import { float, onnxBytes, side, type Body } from '../../../packages/models/test/onnx-graphs.ts'
@@ -54,14 +54,14 @@ const parts = {
   }
 } satisfies Record<string, Record<string, Step>>
 
-const anyModel = fc.record({
-  front: fc.constantFrom(...Object.keys(parts.front)),
-  head: fc.constantFrom(...Object.keys(parts.head)),
-  tail: fc.constantFrom(...Object.keys(parts.tail)),
-  batch: fc.constantFrom('N', 1, 4),
-  scores: fc.constantFrom(1, 3, 'C')
+const anyModel = record({
+  front: constantFrom(...Object.keys(parts.front)),
+  head: constantFrom(...Object.keys(parts.head)),
+  tail: constantFrom(...Object.keys(parts.tail)),
+  batch: constantFrom('N', 1, 4),
+  scores: constantFrom(1, 3, 'C')
 })
-type AnyModel = typeof anyModel extends fc.Arbitrary<infer Value> ? Value : never
+type AnyModel = typeof anyModel extends Arbitrary<infer Value> ? Value : never
 
 function bytesOf({ front, head, tail, batch, scores }: AnyModel): Uint8Array {
   const step = (part: Record<string, Step>, name: string): Step => part[name] ?? nothing
@@ -101,7 +101,7 @@ async function assertServes(model: Model): Promise<void> {
 test('whatever an ONNX model is made of: it is imported and then served, or refused in one sentence', async t => {
   const [from, modelsDir] = [temporaryFolder(t), temporaryFolder(t)]
   const seen = { served: 0, refused: 0 }
-  const property = fc.asyncProperty(anyModel, async made => {
+  const property = asyncProperty(anyModel, async made => {
     writeFileSync(join(from, 'made.onnx'), bytesOf(made))
     try {
       const { model } = await importModel({ path: join(from, 'made.onnx'), modelsDir, force: true, trial: tryModel })
@@ -121,6 +121,6 @@ test('whatever an ONNX model is made of: it is imported and then served, or refu
     [{ ...right, tail: 'fixed to one' }],
     [{ ...right, tail: 'one long row' }]
   ]
-  await fc.assert(property, { numRuns: Number(process.env['IMPORTS'] ?? 25), examples })
+  await check(property, { numRuns: Number(process.env['IMPORTS'] ?? 25), examples })
   assert.ok(seen.served >= 3 && seen.refused >= 2, JSON.stringify(seen))
 })
