@@ -24,8 +24,8 @@ export function describeModel({ manifest, labels }: Model): ModelDescription {
 }
 
 /**
- * Two versions under one name take jobs from one stream, so either may answer a request. Says so at start; an operator may
- * have meant a roll-out. Never fails: a Redis role without these reads must not stop a worker.
+ * Two versions under one name take jobs from one stream, so either may answer a request. Says so at start, though an
+ * operator may have meant a roll-out. Never fails: a Redis role without these reads must not stop a worker.
  */
 export async function warnOfOtherVersions(
   commands: Connection,

@@ -11,8 +11,8 @@ import { watched, type OnWedged } from './watchdog.ts'
 const loadMs = 180_000
 
 /**
- * A model from disk, the engine that runs it, and the decoder that makes its pixels. `output.activation` in its manifest is
- * that of the artifact which runs.
+ * A model from disk, the engine that runs it, and the decoder that makes its pixels. `output.activation` in its
+ * manifest is that of the artifact which runs.
  */
 export interface LoadedModel {
   model: Model

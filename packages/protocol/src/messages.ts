@@ -44,7 +44,7 @@ const Timings = Type.Object({
   inferMs: Type.Number({ description: 'The whole batch on the engine, waiting for it included' })
 })
 
-/** One class of an answer. Worker, wire and HTTP answer take the shape of a prediction from here: it is declared once. */
+/** One class of an answer. Declared once: worker, wire and HTTP answer take the shape of a prediction from here. */
 export const Prediction = Type.Object({
   label: Type.String(),
   probability: Type.Number({ description: '0 to 1' }),

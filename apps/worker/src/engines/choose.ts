@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { arch, platform } from 'node:os'
 import {
   ModelError,
@@ -49,8 +50,8 @@ export interface ChooseOptions {
 }
 
 /**
- * The first engine of those that `choice` allows which can run an artifact of this model here, of those that `precision`
- * allows. Throws an error with the reason of each if none can.
+ * The first engine of those that `choice` allows which can run an artifact of this model here, in a precision that
+ * `precision` allows. Throws an error with the reason of each if none can.
  */
 export async function chooseEngine({ model, choice, precision = 'auto', threads }: ChooseOptions): Promise<Chosen> {
   const { manifest } = model
@@ -81,8 +82,8 @@ export async function chooseEngine({ model, choice, precision = 'auto', threads 
 }
 
 /**
- * What to try, the best first: engines in their order, and for each the artifacts that it may run. An engine without one
- * is there with the reason. Throws a ModelError if the model has no artifact of the precision that is asked for.
+ * What to try, the best first: engines in their order, and for each the artifacts that it may run. An engine without
+ * one is there with the reason. Throws a ModelError if the model has no artifact of the precision that is asked for.
  */
 export function listCandidates(
   { name, artifacts }: Manifest,
@@ -104,8 +105,8 @@ export function listCandidates(
 }
 
 /**
- * Those of an engine's artifacts that it may run, the best first, each with the reason. An exact one has float32 or float16
- * weights, which answer alike. int8 is for CPUs: a GPU gains nothing from a file that was quantized for them.
+ * Those of an engine's artifacts that it may run, the best first, each with the reason. An exact one has float32 or
+ * float16 weights, which answer alike. int8 is for CPUs: a GPU gains nothing from a file quantized for them.
  */
 function rankArtifacts(
   own: Artifact[],
@@ -165,9 +166,15 @@ async function open(options: EngineOptions, needsGpu: boolean): Promise<Engine> 
 
 /** Libraries are imported only when their turn comes: a native binding that is absent is a reason, not a crash. */
 async function load(options: EngineOptions): Promise<Engine> {
+  if (options.name === 'tfjs-node-gpu') assertInstalled('@tensorflow/tfjs-node-gpu')
   return libraryOf(options.name) === 'onnx'
     ? await (await import('./onnx.ts')).openOnnx(options)
     : await (await import('./tfjs.ts')).openTfjs(options)
+}
+
+/** Asked before TensorFlow.js is loaded: that costs 0.3 s of CPU time and 35 MB (2026-11-25), here for nothing. */
+function assertInstalled(name: string): void {
+  createRequire(import.meta.url).resolve(name)
 }
 
 function firstLine(error: unknown): string {

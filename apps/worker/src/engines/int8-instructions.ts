@@ -6,8 +6,8 @@ import { promisify } from 'node:util'
 export type Int8Instructions = { found: string } | { missing: string }
 
 /**
- * Instructions that add products of bytes in 32 bits, as `/proc/cpuinfo` calls them. Without them ONNX Runtime on x86 adds
- * pairs of uint8 × int8 products in 16 bits, which saturates: wrong scores and no error. On ARM it is only slow.
+ * Instructions that add products of bytes in 32 bits, as `/proc/cpuinfo` calls them. Without them ONNX Runtime on x86
+ * adds pairs of uint8 × int8 products in 16 bits, which saturates: wrong scores and no error. On ARM it is only slow.
  */
 const wanted: Record<string, { names: string[]; missing: string }> = {
   x64: { names: ['avx512_vnni', 'avx_vnni', 'amx_int8'], missing: 'no VNNI' },

@@ -18,8 +18,9 @@ const schema = Compile(
 )
 
 /**
- * The labels in `bytes`, in index order. A `.json` file is an array of `{ "label": "tabby", "id": "n02123045" }`, or of plain
- * strings where there are no ids; any other file has one label a line. Throws a ModelError that names `file` and the entry.
+ * The labels in `bytes`, in index order. A `.json` file is an array of `{ "label": "tabby", "id": "n02123045" }`, or of
+ * plain strings where there are no ids; any other file has one label a line. Throws a ModelError that names `file` and
+ * the entry.
  */
 export function parseLabels(bytes: Uint8Array, file: string): Label[] {
   const text = decode(bytes, file)
