@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readKerasH5 } from '../packages/models/src/keras/read-h5.ts'
+import { readKerasH5 } from '../packages/keras/src/read-h5.ts'
 import {
   best,
   largestDifference,
@@ -12,7 +12,7 @@ import {
   runTfjs,
   useWasm,
   type Images
-} from '../packages/models/test/keras/run.ts'
+} from '../packages/keras/test/run.ts'
 
 const sources = join(import.meta.dirname, 'keras')
 const environment = join(import.meta.dirname, '../.venv-keras')

@@ -1,9 +1,5 @@
+import { KerasError, readKerasH5, readTfjsLayers, writeOnnx, writeTfjs, type Network } from '@streamsight/keras'
 import type { Inspected, PlannedArtifact } from './inspected.ts'
-import type { Network } from '../keras/network.ts'
-import { readKerasH5 } from '../keras/read-h5.ts'
-import { readTfjsLayers } from '../keras/read-tfjs.ts'
-import { writeOnnx } from '../keras/write-onnx.ts'
-import { writeTfjs } from '../keras/write-tfjs.ts'
 import { ModelError } from '../store/manifest.ts'
 import { presetOfKerasModel } from './preprocessing.ts'
 
@@ -12,7 +8,7 @@ import { presetOfKerasModel } from './preprocessing.ts'
  * alone. Throws a ModelError that names the file and the layer that can't be converted.
  */
 export async function inspectKeras(path: string, architecture: string | undefined): Promise<Inspected> {
-  const network = await readKerasH5(path, architecture === undefined ? {} : { architecture })
+  const network = await asModelError(readKerasH5(path, architecture === undefined ? {} : { architecture }))
   const { input, classes, activation, architecture: recognized } = network
   return {
     artifacts: [onnxArtifact(network), tfjsArtifact(network)],
@@ -24,7 +20,7 @@ export async function inspectKeras(path: string, architecture: string | undefine
 /** Adds an ONNX artifact to a layers model, or a note why there is none: ONNX Runtime is ten times as fast as tfjs on a CPU. */
 export async function withOnnx(inspected: Inspected, path: string): Promise<Inspected> {
   try {
-    const network = await readTfjsLayers(path)
+    const network = await asModelError(readTfjsLayers(path))
     const preprocessing = inspected.facts.preprocessing ?? presetOfKerasModel(network.architecture ?? '')
     return {
       ...inspected,
@@ -37,6 +33,15 @@ export async function withOnnx(inspected: Inspected, path: string): Promise<Insp
       ...inspected,
       notes: [...inspected.notes, `no ONNX artifact, TensorFlow.js alone can run it: ${error.message}`]
     }
+  }
+}
+
+/** What packages/keras says of a file is a fault of the model like any other. */
+async function asModelError<Result>(reading: Promise<Result>): Promise<Result> {
+  try {
+    return await reading
+  } catch (error) {
+    throw error instanceof KerasError ? new ModelError(error.message, { cause: error }) : error
   }
 }
 

@@ -1,0 +1,6 @@
+export { KerasError } from './error.ts'
+export { type Network } from './ir.ts'
+export { readKerasH5 } from './read-h5.ts'
+export { readTfjsLayers } from './read-tfjs.ts'
+export { writeOnnx } from './write-onnx.ts'
+export { writeTfjs } from './write-tfjs.ts'

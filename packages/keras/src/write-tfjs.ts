@@ -1,0 +1,243 @@
+import { channelsOf, dilatedSize, type Layer, type LayerOf, type Network, type Pair, type Shape } from './ir.ts'
+import { bytesOf } from './bytes.ts'
+
+/** A layer of TensorFlow.js, with its weights by the names that it has for them. */
+interface TfjsLayer {
+  className: string
+  config?: Readonly<Record<string, unknown>>
+  weights?: Readonly<Record<string, Weight>>
+}
+interface Weight {
+  shape: Shape
+  data: Float32Array
+}
+
+/**
+ * A TensorFlow.js layers model of a network: [batch, height, width, 3] to [batch, classes], with its topology in `json` and its
+ * weights for a file `weights.bin` beside it.
+ */
+export function writeTfjs(network: Network): { json: string; weights: Uint8Array } {
+  const topology: object[] = []
+  const specs: object[] = []
+  const chunks: Uint8Array[] = []
+
+  function add(name: string, inputs: readonly string[], { className, config, weights = {} }: TfjsLayer): void {
+    const inbound = inputs.length === 0 ? [] : [inputs.map(input => [input, 0, 0, {}])]
+    topology.push({ name, class_name: className, config: { name, ...config }, inbound_nodes: inbound })
+    for (const [kind, { shape, data }] of Object.entries(weights)) {
+      specs.push({ name: `${name}/${kind}`, shape, dtype: 'float32' })
+      chunks.push(bytesOf(data))
+    }
+  }
+
+  const layers = fuseRelu(network.layers)
+  const byName = new Map(layers.map(layer => [layer.name, layer]))
+  for (const layer of layers) {
+    let { inputs } = layer
+    const steps = toTfjs(layer, byName.get(inputs[0] ?? '') ?? layer)
+    steps.forEach((step, i) => {
+      const name = i === steps.length - 1 ? layer.name : `${layer.name}/step-${i + 1}`
+      add(name, inputs, step)
+      inputs = [name]
+    })
+  }
+  return { json: modelJson({ name: network.name, layers, topology, specs }), weights: Buffer.concat(chunks) }
+}
+
+function modelJson({
+  name,
+  layers,
+  topology,
+  specs
+}: {
+  name: string
+  layers: readonly Layer[]
+  topology: object[]
+  specs: object[]
+}): string {
+  const config = {
+    name,
+    layers: topology,
+    input_layers: [[layers[0]?.name, 0, 0]],
+    output_layers: [[layers.at(-1)?.name, 0, 0]]
+  }
+  return JSON.stringify({
+    format: 'layers-model',
+    generatedBy: 'streamsight',
+    convertedBy: null,
+    modelTopology: { class_name: 'Model', config, keras_version: 'tfjs-layers 4.22.0', backend: 'tensor_flow.js' },
+    weightsManifest: [{ paths: ['weights.bin'], weights: specs }]
+  })
+}
+
+/** A layer of ours that may have taken in the ReLU after it. */
+type Fused = Layer & { hasRelu?: boolean }
+
+/** TensorFlow.js computes a convolution and its ReLU in one go, without writing what comes between. */
+function fuseRelu(layers: readonly Layer[]): Fused[] {
+  const fused: Fused[] = []
+  const moved = new Map<string, string>()
+  const reads = layers.flatMap(({ inputs }) => inputs)
+  for (const layer of layers) {
+    const inputs = layer.inputs.map(name => moved.get(name) ?? name)
+    const index = fused.findIndex(({ name }) => name === inputs[0])
+    const before = fused[index]
+    const isFusable =
+      layer.kind === 'relu' && layer.max === Infinity && (before?.kind === 'conv' || before?.kind === 'dense')
+    if (isFusable && before.hasRelu !== true && reads.filter(name => name === layer.inputs[0]).length === 1) {
+      fused[index] = { ...before, hasRelu: true }
+      moved.set(layer.name, before.name)
+    } else {
+      fused.push({ ...layer, inputs })
+    }
+  }
+  return fused
+}
+
+/** One after the other; `input` is the first of the layer's inputs. */
+function toTfjs(layer: Fused, input: Layer): TfjsLayer[] {
+  const activation = layer.hasRelu === true ? 'relu' : 'linear'
+  switch (layer.kind) {
+    case 'input':
+      return [
+        {
+          className: 'InputLayer',
+          config: { batch_input_shape: [null, ...layer.shape], dtype: 'float32', sparse: false }
+        }
+      ]
+    case 'conv':
+      return [convolution(layer, channelsOf(input.shape), activation)]
+    case 'dense':
+      return [dense(layer, activation)]
+    case 'affine':
+      return [affine(layer)]
+    case 'pool':
+      return [pool(layer)]
+    case 'pad':
+      return [
+        {
+          className: 'ZeroPadding2D',
+          config: {
+            padding: [
+              [layer.top, layer.bottom],
+              [layer.left, layer.right]
+            ],
+            data_format: 'channels_last'
+          }
+        }
+      ]
+    case 'relu':
+      return [{ className: 'ReLU', config: { max_value: layer.max === Infinity ? null : layer.max } }]
+    case 'leakyRelu':
+      return [{ className: 'LeakyReLU', config: { alpha: layer.slope } }]
+    case 'thresholdedRelu':
+      return [{ className: 'ThresholdedReLU', config: { theta: layer.threshold } }]
+    case 'elementwise':
+      return [{ className: 'Activation', config: { activation: layer.function } }]
+    case 'softmax':
+      return [{ className: 'Softmax', config: { axis: -1 } }]
+    case 'globalPool':
+      return globalPool(layer)
+    case 'add':
+      return [{ className: 'Add' }]
+    case 'multiply':
+      return [{ className: 'Multiply' }]
+    case 'concatenate':
+      return [{ className: 'Concatenate', config: { axis: layer.axis + 1 } }]
+    case 'reshape':
+      return [{ className: 'Reshape', config: { target_shape: layer.shape } }]
+  }
+}
+
+function convolution(layer: LayerOf<'conv'>, channels: number, activation: string): TfjsLayer {
+  const { kernel: data, kernelSize, groups, bias } = layer
+  const config = {
+    kernel_size: kernelSize,
+    strides: layer.strides,
+    dilation_rate: layer.dilation,
+    padding: layer.padding,
+    data_format: 'channels_last',
+    activation
+  }
+  if (groups === channels && groups > 1) {
+    const multiplier = bias.length / channels
+    const spread = undilated(layer)
+    const weights = {
+      depthwise_kernel: { shape: [...spread.size, channels, multiplier], data: spread.kernel },
+      bias: vector(bias)
+    }
+    return {
+      className: 'DepthwiseConv2D',
+      config: { ...config, kernel_size: spread.size, dilation_rate: [1, 1], depth_multiplier: multiplier },
+      weights
+    }
+  }
+  const kernel = {
+    shape: [...kernelSize, channels, bias.length],
+    data: groups === 1 ? data : ungrouped(layer, channels)
+  }
+  return { className: 'Conv2D', config: { ...config, filters: bias.length }, weights: { kernel, bias: vector(bias) } }
+}
+
+function dense({ kernel, bias }: LayerOf<'dense'>, activation: string): TfjsLayer {
+  const weights = { kernel: { shape: [kernel.length / bias.length, bias.length], data: kernel }, bias: vector(bias) }
+  return { className: 'Dense', config: { units: bias.length, activation }, weights }
+}
+
+function pool({ reduce, size, strides, padding }: LayerOf<'pool'>): TfjsLayer {
+  const config = { pool_size: size, strides, padding, data_format: 'channels_last' }
+  return { className: reduce === 'max' ? 'MaxPooling2D' : 'AveragePooling2D', config }
+}
+
+/** TensorFlow.js' DepthwiseConv2D forgets its dilation: the same as a larger kernel that is 0 between the taps. */
+function undilated({ kernel, kernelSize: [height, width], dilation: [down, across] }: LayerOf<'conv'>): {
+  size: Pair
+  kernel: Float32Array
+} {
+  const size: Pair = [dilatedSize(height, down), dilatedSize(width, across)]
+  const filters = kernel.length / height / width
+  const spread = new Float32Array(size[0] * size[1] * filters)
+  for (let tap = 0; tap < height * width; tap++) {
+    const [row, column] = [Math.floor(tap / width) * down, (tap % width) * across]
+    spread.set(kernel.subarray(tap * filters, (tap + 1) * filters), (row * size[1] + column) * filters)
+  }
+  return { size, kernel: spread }
+}
+
+/** TensorFlow.js has no groups: the same as one convolution whose kernel is 0 for the channels of the other groups. */
+function ungrouped({ kernel, kernelSize, groups, bias }: LayerOf<'conv'>, channels: number): Float32Array {
+  const filters = bias.length
+  const [inside, outside] = [channels / groups, filters / groups]
+  const full = new Float32Array(kernelSize[0] * kernelSize[1] * channels * filters)
+  kernel.forEach((value, i) => {
+    const filter = i % filters
+    const tap = Math.floor(i / filters / inside)
+    const channel = (Math.floor(i / filters) % inside) + Math.floor(filter / outside) * inside
+    full[(tap * channels + channel) * filters + filter] = value
+  })
+  return full
+}
+
+/** TensorFlow.js has no layer of scale and offset alone: batch normalization with mean 0 and variance 1 is that. */
+function affine({ scale, offset }: LayerOf<'affine'>): TfjsLayer {
+  const weights = {
+    gamma: vector(scale),
+    beta: vector(offset),
+    moving_mean: vector(new Float32Array(scale.length)),
+    moving_variance: vector(new Float32Array(scale.length).fill(1))
+  }
+  return { className: 'BatchNormalization', config: { axis: -1, epsilon: 0 }, weights }
+}
+
+/** TensorFlow.js never keeps the axes of the image. */
+function globalPool({ reduce, shape }: LayerOf<'globalPool'>): TfjsLayer[] {
+  const pool = {
+    className: reduce === 'max' ? 'GlobalMaxPooling2D' : 'GlobalAveragePooling2D',
+    config: { data_format: 'channels_last' }
+  }
+  return shape.length === 1 ? [pool] : [pool, { className: 'Reshape', config: { target_shape: shape } }]
+}
+
+function vector(data: Float32Array): Weight {
+  return { shape: [data.length], data }
+}
