@@ -12,7 +12,7 @@ type ImportFlags = Pick<Folders, 'modelsDir'> &
   Partial<Preprocessing> &
   Pick<
     ImportOptions,
-    'name' | 'labels' | 'size' | 'layout' | 'activation' | 'architecture' | 'license' | 'source' | 'force'
+    'name' | 'labels' | 'size' | 'layout' | 'output' | 'activation' | 'architecture' | 'license' | 'source' | 'force'
   > & { modelVersion?: string; preprocessing?: PresetName }
 
 const examples = `
@@ -140,9 +140,11 @@ function addImportOptions(command: Command, context: Context): Command {
     .addOption(
       new Option('--activation <activation>', 'what the model ends in, where the file leaves it open').choices([
         'softmax',
-        'logits'
+        'logits',
+        'sigmoid'
       ])
     )
+    .option('--output <name>', 'which output of the graph holds the scores, where it has several')
     .option('--architecture <name>', 'for a Keras file with weights alone: resnet50, mobilenetv2 or efficientnetb0')
     .option('--license <license>', 'license of the weights')
     .option('--source <text>', 'where the weights come from')

@@ -170,14 +170,15 @@ test(
   async t => {
     const { modelsDir } = bench(t)
     const path = join(assets, 'models/mobilenet_v1_0.25_224-tfjs')
-    const { model, assumed } = await importModel({ path, modelsDir, labels: join(path, 'imagenet_labels_1000.json') })
+    const { model, settings } = await importModel({ path, modelsDir, labels: join(path, 'imagenet_labels_1000.json') })
     assert.equal(model.manifest.name, basename(path))
     assert.deepEqual(model.manifest.output, { activation: 'softmax', classes: 1_000 })
     assert.equal(model.labels[12], 'house_finch')
-    assert.match(
-      assumed.join('\n'),
-      /^assumed --preprocessing keras-tf, which keras\.applications uses for this architecture/
-    )
+    assert.deepEqual(settings.scale, {
+      value: 1 / 127.5,
+      source: 'assumed',
+      from: 'keras.applications prepares pictures so for mobilenet_0.25_224'
+    })
     assert.deepEqual(
       model.manifest.artifacts.map(({ format, files }) => [format, files.length]),
       [

@@ -4,10 +4,11 @@ import type { SourceFormat } from '../pull/catalog.ts'
 import { describe, type Statements } from './describe.ts'
 import { inspectOnnx } from './inspect-onnx.ts'
 import { inspectTfjs } from './inspect-tfjs.ts'
-import type { Inspected } from './inspected.ts'
+import type { Inspected, Label } from './inspected.ts'
 import { assertReplaceable, installModel } from './install.ts'
 import { readLabelList } from './labels.ts'
 import { ModelError } from '../store/manifest.ts'
+import type { Settings } from './settings.ts'
 import { modelNamePattern } from '../store/schema.ts'
 import type { Model } from '../store/store.ts'
 
@@ -29,8 +30,8 @@ export interface ImportOptions extends Omit<Statements, 'name'> {
 
 export interface Imported {
   model: Model
-  /** What was not known and had to be assumed, one sentence each. */
-  assumed: string[]
+  /** Every setting, and whether it was read, given or assumed. */
+  settings: Settings
   /** What else a person should know. */
   notes: string[]
 }
@@ -49,7 +50,7 @@ export async function importModel(options: ImportOptions): Promise<Imported> {
     )
   await assertReplaceable(name, { modelsDir, force })
   const labels =
-    options.labels === undefined ? undefined : { path: options.labels, list: await readLabelList(options.labels) }
+    options.labels === undefined ? undefined : { path: options.labels, list: await labelsIn(options.labels) }
   const inspected = await inspect(path, options)
   const description = describe(
     inspected,
@@ -57,7 +58,11 @@ export async function importModel(options: ImportOptions): Promise<Imported> {
     labels
   )
   const model = await installModel(inspected.artifacts, description, { modelsDir, force, signal })
-  return { model, assumed: description.assumed, notes: inspected.notes }
+  return { model, settings: description.settings, notes: description.notes }
+}
+
+async function labelsIn(path: string): Promise<Label[]> {
+  return (await readLabelList(path)).map(label => ({ label }))
 }
 
 /** The model file itself: a folder stands for the model.json in it. */

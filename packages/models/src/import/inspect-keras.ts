@@ -1,7 +1,7 @@
 import { KerasError, readKerasH5, readTfjsLayers, writeOnnx, writeTfjs, type Network } from '@streamsight/keras'
 import type { Inspected, PlannedArtifact } from './inspected.ts'
 import { ModelError } from '../store/manifest.ts'
-import { presetOfKerasModel } from './preprocessing.ts'
+import { usualOfKerasModel } from './preprocessing.ts'
 
 /**
  * A Keras `.h5` as both artifacts. `architecture` says which model of `keras.applications` it is where the file holds weights
@@ -12,7 +12,12 @@ export async function inspectKeras(path: string, architecture: string | undefine
   const { input, classes, activation, architecture: recognized } = network
   return {
     artifacts: [onnxArtifact(network), tfjsArtifact(network)],
-    facts: { size: input, classes, activation, preprocessing: presetOfKerasModel(recognized ?? network.name) },
+    facts: {
+      size: { value: input, from: 'its input layer' },
+      classes: { value: classes, from: 'its last layer' },
+      activation: activation && { value: activation, from: 'its last layer' },
+      usual: usualOfKerasModel(recognized ?? network.name)
+    },
     notes: []
   }
 }
@@ -21,11 +26,11 @@ export async function inspectKeras(path: string, architecture: string | undefine
 export async function withOnnx(inspected: Inspected, path: string): Promise<Inspected> {
   try {
     const network = await asModelError(readTfjsLayers(path))
-    const preprocessing = inspected.facts.preprocessing ?? presetOfKerasModel(network.architecture ?? '')
+    const usual = inspected.facts.usual ?? usualOfKerasModel(network.architecture ?? '')
     return {
       ...inspected,
       artifacts: [onnxArtifact(network), ...inspected.artifacts],
-      facts: { ...inspected.facts, preprocessing }
+      facts: { ...inspected.facts, usual }
     }
   } catch (error) {
     if (!(error instanceof ModelError)) throw error

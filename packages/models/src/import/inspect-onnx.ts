@@ -27,6 +27,8 @@ export async function inspectOnnx(path: string): Promise<Inspected> {
   const { layout, size } = readPictureShape(input, path)
   const [output] = graph.outputs
   if (output === undefined) throw new ModelError(`${path}: its graph has no output`)
+  const classes = classesOf(graph, dimsOf(output, path, 'output'))
+  const activation = activationOf(graph, output.name, path)
   const notes =
     graph.outputs.length > 1
       ? [`the graph has ${graph.outputs.length} outputs; the first, "${output.name}", is taken for the scores`]
@@ -41,10 +43,9 @@ export async function inspectOnnx(path: string): Promise<Inspected> {
       }
     ],
     facts: {
-      size,
-      classes: classesOf(graph, dimsOf(output, path, 'output')),
-      activation: activationOf(graph, output.name, path),
-      preprocessing: undefined
+      size: size && { value: size, from: 'the shape of its input' },
+      classes: classes === undefined ? undefined : { value: classes, from: 'the shape of its output' },
+      activation: activation && { value: activation, from: 'its last node' }
     },
     notes: [...notes, ...batchNotes(input[0], path)]
   }

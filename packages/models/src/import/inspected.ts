@@ -1,5 +1,6 @@
 import { ModelError, type Artifact, type Manifest } from '../store/manifest.ts'
-import type { PresetName } from './preprocessing.ts'
+import type { Preprocessing, PresetName } from './preprocessing.ts'
+import type { Known } from './settings.ts'
 
 export interface Size {
   width: number
@@ -7,6 +8,12 @@ export interface Size {
 }
 
 export type Activation = Manifest['output']['activation']
+
+/** A class's name, and what tells it from another of the same name where a file has that: WordNet's id, mostly. */
+export interface Label {
+  label: string
+  id?: string | undefined
+}
 
 /** How one file gets into a model's directory: copied as it is, or written from what a conversion made. */
 export type PlannedFile = { path: string } & ({ from: string } | { content: Uint8Array | string })
@@ -16,16 +23,24 @@ export interface PlannedArtifact {
   format: Artifact['format']
   path: string
   layout: Artifact['layout'] | undefined
+  /** The output that holds the scores, where the graph has several. */
+  output?: string | undefined
   files: PlannedFile[]
 }
 
-/** What a model file says about itself; undefined where it leaves that open. */
-export interface Facts {
-  size: Size | undefined
-  classes: number | undefined
-  activation: Activation | undefined
-  /** That of its architecture, where it is one of `keras.applications`. */
-  preprocessing: PresetName | undefined
+/** What a model's files say of how pixels are prepared. */
+export type PixelFacts = { [Name in keyof Preprocessing]?: Known<Preprocessing[Name]> }
+
+/** What a model's files say of it, setting by setting; what they leave open is absent. */
+export interface Facts extends PixelFacts {
+  size?: Known<Size> | undefined
+  classes?: Known<number> | undefined
+  activation?: Known<Activation> | undefined
+  labels?: Known<Label[]> | undefined
+  /** The output that was chosen, where the graph has several. */
+  output?: Known<string> | undefined
+  /** The best guess for what of the preprocessing is neither known nor given; counts as assumed. */
+  usual?: { preset: PresetName; because: string } | undefined
 }
 
 /** A model file read: what will be written and what is known. */

@@ -2,7 +2,7 @@ import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from '
 import { dirname, join } from 'node:path'
 import type { Description } from './describe.ts'
 import { digestFile } from '../store/digest.ts'
-import type { PlannedArtifact, PlannedFile } from './inspected.ts'
+import type { Label, PlannedArtifact, PlannedFile } from './inspected.ts'
 import { ModelError, parseManifest, type Artifact, type Manifest } from '../store/manifest.ts'
 import { openModel, verifyArtifact, type Model } from '../store/store.ts'
 
@@ -55,18 +55,31 @@ export async function assertReplaceable(name: string, { modelsDir, force }: Inst
 async function writeModel(
   dir: string,
   artifacts: PlannedArtifact[],
-  { manifest, layouts, labels }: Description
+  { manifest, layouts, settings }: Description
 ): Promise<void> {
   await mkdir(dir)
   const written: Artifact[] = []
-  for (const [index, { format, path, files }] of artifacts.entries()) {
-    written.push({ format, path, layout: layouts[index] ?? 'NHWC', files: await writeFiles(dir, files) })
+  for (const [index, { format, path, output, files }] of artifacts.entries()) {
+    const layout = layouts[index] ?? 'NHWC'
+    written.push({
+      format,
+      path,
+      layout,
+      ...(output === undefined ? {} : { output }),
+      files: await writeFiles(dir, files)
+    })
   }
   const complete: Manifest = { ...manifest, artifacts: written }
   const text = JSON.stringify(complete, null, 2) + '\n'
   parseManifest(text, `${manifest.name}: its new manifest`)
-  await writeFile(join(dir, manifest.labels), labels.join('\n') + '\n', { flag: 'wx' })
+  await writeFile(join(dir, manifest.labels), labelsText(settings.labels.value, manifest.labels), { flag: 'wx' })
   await writeFile(join(dir, 'manifest.json'), text, { flag: 'wx' })
+}
+
+function labelsText(labels: Label[], file: string): string {
+  return file.endsWith('.json')
+    ? JSON.stringify(labels, null, 1) + '\n'
+    : labels.map(({ label }) => `${label}\n`).join('')
 }
 
 async function writeFiles(dir: string, files: PlannedFile[]): Promise<Artifact['files']> {
@@ -83,7 +96,7 @@ async function writeFiles(dir: string, files: PlannedFile[]): Promise<Artifact['
 
 /** A model file may name others; none of them may lie outside the model's directory or be one that is written here. */
 function within(dir: string, path: string): string {
-  if (path === 'manifest.json' || path === 'labels.txt')
+  if (['manifest.json', 'labels.txt', 'labels.json'].includes(path))
     throw new ModelError(
       `a file of the model is called "${path}", as one that every model directory has: rename it, there and in the model`
     )

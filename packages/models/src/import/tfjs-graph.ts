@@ -52,9 +52,14 @@ export function readGraphTopology({ node: nodes = [], signature }: GraphTopology
     ? scores.reduce((product, dim) => product * dim, 1)
     : undefined
   const { layout, size } = readPictureShape(dims ?? [], path)
+  const activation = activationOf(nodes, output?.name, path)
   return {
     layout,
-    facts: { size, classes, activation: activationOf(nodes, output?.name, path), preprocessing: undefined }
+    facts: {
+      size: size && { value: size, from: 'its placeholder' },
+      classes: classes === undefined ? undefined : { value: classes, from: 'its signature' },
+      activation: activation && { value: activation, from: 'its last node' }
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { endsInSigmoid, readPictureShape, type Activation, type Topology } from './inspected.ts'
 import { ModelError } from '../store/manifest.ts'
-import { presetOfKerasModel } from './preprocessing.ts'
+import { usualOfKerasModel } from './preprocessing.ts'
 
 interface LayerConfig {
   name?: string
@@ -47,13 +47,15 @@ export function readLayersTopology(topology: LayersTopology, path: string): Topo
     shape.map(dim => dim ?? undefined),
     path
   )
+  const classes = classesOf(chain)
+  const activation = activationOf(chain, path)
   return {
     layout,
     facts: {
-      size,
-      classes: classesOf(chain),
-      activation: activationOf(chain, path),
-      preprocessing: presetOfKerasModel(model.name ?? '')
+      size: size && { value: size, from: 'its input layer' },
+      classes: classes === undefined ? undefined : { value: classes, from: 'its last layer' },
+      activation: activation && { value: activation, from: 'its last layer' },
+      usual: usualOfKerasModel(model.name ?? '')
     }
   }
 }

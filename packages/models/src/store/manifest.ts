@@ -18,6 +18,9 @@ const Artifact = Type.Object(
     format: Type.Union([Type.Literal('onnx'), Type.Literal('tfjs-layers'), Type.Literal('tfjs-graph')]),
     path: RelativePath,
     layout: Type.Union([Type.Literal('NCHW'), Type.Literal('NHWC')]),
+    output: Type.Optional(
+      Type.String({ minLength: 1, description: 'Which output of the graph holds the scores, where it has several' })
+    ),
     files: Type.Array(
       Type.Object(
         {
@@ -42,14 +45,18 @@ const Manifest = Type.Object(
     input: Input,
     output: Type.Object(
       {
-        activation: Type.Union([Type.Literal('softmax'), Type.Literal('logits')], {
-          description: 'What the graph ends in'
+        activation: Type.Union([Type.Literal('softmax'), Type.Literal('logits'), Type.Literal('sigmoid')], {
+          description:
+            'What the graph ends in; sigmoid is one unit for two classes, and gives the second one’s probability'
         }),
         classes: Type.Integer({ minimum: 2 })
       },
       { additionalProperties: false }
     ),
     labels: RelativePath,
+    assumed: Type.Optional(
+      Type.Array(Type.String(), { description: 'Settings that the import found nowhere and nobody gave' })
+    ),
     artifacts: Type.Array(Artifact, { minItems: 1, description: 'The same weights in several formats' })
   },
   { additionalProperties: false }
