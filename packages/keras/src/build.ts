@@ -1,64 +1,20 @@
-import { KerasError } from './error.ts'
+import { builderOf, preparesPixels } from './builders.ts'
+import { readEnds } from './ends.ts'
 import { foldAffine } from './fold.ts'
-import { activation, elu, leakyRelu, relu, softmax, thresholdedRelu } from './layers/activation.ts'
-import { createBuild, type Build, type Builder } from './layers/builder.ts'
-import { conv2d, dense, depthwiseConv2d, separableConv2d } from './layers/convolution.ts'
-import { concatenate, elementwiseMerge } from './layers/merge.ts'
-import { batchNormalization, normalization, rescaling } from './layers/normalization.ts'
-import { operator } from './layers/operator.ts'
-import { globalPooling2d, pooling2d, zeroPadding2d } from './layers/pooling.ts'
-import { flatten, passThrough, reshape } from './layers/shape.ts'
-import { describeShape, sizeOf, type ArchitectureName, type Layer, type Network } from './ir.ts'
-import { describeLayer } from './options.ts'
-import { type Topology } from './topology.ts'
+import { readFront } from './front.ts'
+import { type Activation, type ArchitectureName, type Layer, type Network, type Size } from './ir.ts'
+import { createBuild } from './layers/builder.ts'
+import { type KerasLayer, type Topology } from './topology.ts'
 import { type Weights } from './weights.ts'
 
-const builders: ReadonlyMap<string, Builder> = new Map<string, Builder>([
-  ['InputLayer', inputLayer],
-  ['Conv2D', conv2d],
-  ['DepthwiseConv2D', depthwiseConv2d],
-  ['SeparableConv2D', separableConv2d],
-  ['Dense', dense],
-  ['BatchNormalization', batchNormalization],
-  ['Normalization', normalization],
-  ['Rescaling', rescaling],
-  ['Activation', activation],
-  ['ReLU', relu],
-  ['LeakyReLU', leakyRelu],
-  ['ThresholdedReLU', thresholdedRelu],
-  ['ELU', elu],
-  ['Softmax', softmax],
-  ['ZeroPadding2D', zeroPadding2d],
-  ['MaxPooling2D', pooling2d('max')],
-  ['AveragePooling2D', pooling2d('average')],
-  ['GlobalAveragePooling2D', globalPooling2d('average')],
-  ['GlobalMaxPooling2D', globalPooling2d('max')],
-  ['Add', elementwiseMerge('add')],
-  ['Multiply', elementwiseMerge('multiply')],
-  ['TFOpLambda', operator],
-  ['TrueDivide', operator],
-  ['Divide', operator],
-  ['Subtract', operator],
-  ['Concatenate', concatenate],
-  ['Reshape', reshape],
-  ['Flatten', flatten],
-  ...[
-    'Dropout',
-    'SpatialDropout2D',
-    'GaussianDropout',
-    'GaussianNoise',
-    'AlphaDropout',
-    'ActivityRegularization',
-    'RandomFlip',
-    'RandomRotation',
-    'RandomZoom',
-    'RandomTranslation',
-    'RandomContrast',
-    'RandomBrightness'
-  ].map((name): [string, Builder] => [name, passThrough])
-])
-
-interface Source {
+/** What a person says of a model where its file can't. */
+export interface Statements {
+  /** The size of pictures, for a model that takes any. */
+  size?: Size | undefined
+  /** `sigmoid` adds one to a single score that has none. */
+  activation?: Activation | undefined
+}
+interface Source extends Statements {
   topology: Topology
   weights: Weights
   kerasVersion: number
@@ -66,72 +22,81 @@ interface Source {
 }
 
 /** Translates Keras' layers, with normalization folded into the convolution or dense layer before it. Throws a KerasError. */
-export function buildNetwork({ topology, weights, kerasVersion, architecture }: Source): Network {
-  const ends = new Map<string, Layer>()
-  const layers: Layer[] = []
-  for (const layer of topology.layers) {
-    const builder = builders.get(layer.className)
-    if (builder === undefined)
-      throw new KerasError(
-        `${describeLayer(layer)}: this class of layer is not supported; those that are: ${[...builders.keys()].join(', ')}`
-      )
-    const inputs = layer.inputs.flatMap(name => ends.get(name) ?? [])
-    ends.set(layer.name, builder(createBuild({ layer, inputs, weights, kerasVersion, layers })))
-  }
+export function buildNetwork(source: Source): Network {
+  const { topology, architecture, activation } = source
+  const { layers: made, prepared, end } = buildLayers(source)
+  const layers = ended(reaching(made, end), activation)
   const [height = 0, width = 0] = layers[0]?.shape ?? []
-  const folded = foldAffine(layers)
+  const pixels = readFront({ layers, prepared })
+  const ends = readEnds(layers, { stated: activation })
   return {
     name: topology.name,
+    models: topology.models,
     input: { width, height },
-    ...outputOf(folded),
+    ...ends,
+    ...(pixels === undefined ? {} : { pixels }),
     ...(architecture === undefined ? {} : { architecture }),
-    layers: folded
+    layers: foldAffine(layers)
   }
 }
 
-/** Images of a fixed size with three channels are all that Streamsight gives a model. */
-function inputLayer({ options, add }: Build): Layer {
-  const shape = [options.get('shape')].flat().slice(1)
-  const isImage = shape.length === 3 && shape.every(size => Number.isSafeInteger(size)) && shape[2] === 3
-  if (!isImage) options.refuse('shape', 'a batch of images of a fixed size, [null, height, width, 3], is expected')
-  return add({ operation: { kind: 'input' }, inputs: [], shape: shape as number[] })
+interface Built {
+  layers: Layer[]
+  /** Names of those that came from layers which prepare pixels. */
+  prepared: ReadonlySet<string>
+  end: Layer | undefined
 }
 
-function outputOf(layers: readonly Layer[]): Pick<Network, 'classes' | 'activation'> {
+function buildLayers({ topology, weights, kerasVersion, size = resizedTo(topology.layers) }: Source): Built {
+  const ends = new Map<string, Layer>()
+  const layers: Layer[] = []
+  const prepared = new Set<string>()
+  for (const layer of topology.layers) {
+    const inputs = layer.inputs.flatMap(name => ends.get(name) ?? [])
+    const before = layers.length
+    ends.set(layer.name, builderOf(layer)(createBuild({ layer, inputs, weights, kerasVersion, layers, size })))
+    if (preparesPixels(layer)) for (const { name } of layers.slice(before)) prepared.add(name)
+  }
+  return { layers, prepared, end: ends.get(topology.layers.at(-1)?.name ?? '') }
+}
+
+/** The size to which a model that takes pictures of any size resizes them first. */
+function resizedTo(layers: readonly KerasLayer[]): Size | undefined {
+  const first = layers.slice(1).find(({ className }) => !/^(Random\w+|Rescaling|Cast)$/.test(className))
+  const { height, width } = first?.className === 'Resizing' ? first.config : {}
+  return typeof height === 'number' && typeof width === 'number' ? { height, width } : undefined
+}
+
+/** Only what the output is made of. */
+function reaching(layers: readonly Layer[], end: Layer | undefined): Layer[] {
+  const needed = new Set(end === undefined ? [] : [end.name])
+  for (const { name, inputs } of layers.toReversed())
+    if (needed.has(name)) for (const input of inputs) needed.add(input)
+  return layers.filter(({ name, kind }) => needed.has(name) || kind === 'input')
+}
+
+/** With scores of one axis at the end, and with the sigmoid that was asked for. */
+function ended(layers: readonly Layer[], activation: Activation | undefined): Layer[] {
   const last = layers.at(-1)
-  if (last === undefined) throw new KerasError('the model has no layers')
-  const [classes = 0] = last.shape
-  if (last.shape.length !== 1)
-    throw new KerasError(
-      `layer "${last.name}", the last, gives ${describeShape(last.shape)}: one score for each class is expected`
-    )
-  const scoring = scoringLayer(layers, last)
-  if (scoring.kind === 'elementwise' && scoring.function === 'sigmoid') {
-    const units = classes === 1 ? '1 unit' : `${classes} units`
-    throw new KerasError(
-      `layer "${scoring.name}": the model ends in a sigmoid of ${units}, which answers a yes-or-no question for each; softmax over 2 or more classes is needed`
-    )
-  }
-  if (classes < 2) throw new KerasError(`layer "${last.name}", the last, gives 1 score: 2 or more classes are needed`)
-  if (scoring.kind === 'softmax') return { classes, activation: 'softmax' }
-  if (linearKinds.has(scoring.kind)) return { classes, activation: 'logits' }
-  throw new KerasError(
-    `layer "${scoring.name}": the model ends in ${scoring.kind}; softmax, or a layer without an activation, is expected`
-  )
+  if (last === undefined) return []
+  const [height, width, channels] = last.shape
+  const isOnePixel = last.shape.length === 3 && height === 1 && width === 1 && channels !== undefined
+  const flat: Layer = isOnePixel
+    ? { kind: 'reshape', name: `${last.name}/scores`, inputs: [last.name], shape: [channels] }
+    : last
+  const lacksSigmoid = activation === 'sigmoid' && flat.shape.length === 1 && flat.shape[0] === 1 && isLinear(last)
+  const added: Layer[] = flat === last ? [] : [flat]
+  if (lacksSigmoid)
+    added.push({
+      kind: 'elementwise',
+      function: 'sigmoid',
+      name: `${last.name}/sigmoid`,
+      inputs: [flat.name],
+      shape: flat.shape
+    })
+  return [...layers, ...added]
 }
 
-const linearKinds: ReadonlySet<Layer['kind']> = new Set<Layer['kind']>([
-  'conv',
-  'dense',
-  'affine',
-  'add',
-  'globalPool',
-  'pool'
-])
-
-/** The last layer that computes something: a softmax of 1 × 1 × classes can have a reshape after it. */
-function scoringLayer(layers: readonly Layer[], last: Layer): Layer {
-  const before = layers.find(({ name }) => name === last.inputs[0])
-  const isSame = last.kind === 'reshape' && before !== undefined && before.shape.at(-1) === sizeOf(last.shape)
-  return isSame ? scoringLayer(layers, before) : last
+function isLinear({ kind }: Layer): boolean {
+  return kind === 'dense' || kind === 'conv' || kind === 'affine' || kind === 'add' || kind === 'globalPool'
 }

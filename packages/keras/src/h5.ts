@@ -1,21 +1,55 @@
-import { access } from 'node:fs/promises'
-import { Dataset, File, Group, ready } from 'h5wasm/node'
+import { readFile } from 'node:fs/promises'
+import { Dataset, File, Group, ready } from 'h5wasm'
+import { floatOf16 } from './bytes.ts'
 import { KerasError } from './error.ts'
+import { sizeOf } from './ir.ts'
 import { type StoredTensor } from './weights.ts'
 
-export { type Group } from 'h5wasm/node'
+export { type Group } from 'h5wasm'
 
 /** Opens an HDF5 file for as long as `use` takes. Throws a KerasError for a file that is missing, of another kind or cut short. */
 export async function withH5<Result>(path: string, use: (root: Group) => Result): Promise<Result> {
-  await access(path).catch(() => {
-    throw new KerasError(`${path}: no such file`)
-  })
+  return await withH5Bytes(path, await readBytes(path), use)
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new KerasError(`${path}: ${code === 'ENOENT' ? 'no such file' : message}`)
+  }
+}
+
+let opened = 0
+
+/**
+ * The same for a file that is in memory already; `path` is for messages. The library sees a file system that holds this file alone:
+ * an HDF5 file can say that its data lies in any other, and would be given it.
+ */
+export async function withH5Bytes<Result>(
+  path: string,
+  bytes: Uint8Array,
+  use: (root: Group) => Result
+): Promise<Result> {
   const library = await ready
   // Without it the library prints what is wrong and gives a file that fails in every use.
   library.activate_throwing_error_handler()
+  const name = `/model-${++opened}.h5`
+  // Taken over as they are, without a copy.
+  const options = { flags: 'w', canOwn: true }
+  library.FS.writeFile(name, bytes, options)
+  try {
+    return useFile(path, name, use)
+  } finally {
+    library.FS.unlink(name)
+  }
+}
+
+function useFile<Result>(path: string, name: string, use: (root: Group) => Result): Result {
   let file: File
   try {
-    file = new File(path, 'r')
+    file = new File(name, 'r')
   } catch (error) {
     throw new KerasError(`${path}: not a readable HDF5 file: ${reasonOf(error)}`)
   }
@@ -80,18 +114,38 @@ function listOf(value: unknown): string[] {
   return Array.isArray(value) ? value.map(String) : []
 }
 
+/** More than a network has in one tensor; a file of a few bytes can claim any number. */
+const mostValues = 2 ** 29
+
 function floatsOf(dataset: Dataset, name: string): Float32Array {
+  const { metadata } = dataset
+  if (metadata.virtual_sources !== undefined)
+    throw new KerasError(`weight "${name}" is put together from other files: save the model again, as one file`)
+  if (sizeOf(dataset.shape ?? []) > mostValues)
+    throw new KerasError(`weight "${name}" claims ${(dataset.shape ?? []).join(' × ')} values`)
   const { value } = dataset
   if (value instanceof Float32Array) return value
   if (value instanceof Float64Array) return Float32Array.from(value)
   if (typeof value === 'number') return Float32Array.of(value)
+  if (value instanceof Uint8Array && metadata.type === floatType && metadata.size === 2) return halves(value)
   throw new KerasError(
-    `weight "${name}" is of type ${JSON.stringify(dataset.dtype)}: only float32 and float64 are supported`
+    `weight "${name}" is of type ${JSON.stringify(dataset.dtype)}: only float16, float32 and float64 are supported`
   )
+}
+
+/** H5T_FLOAT. */
+const floatType = 1
+
+function halves(bytes: Uint8Array): Float32Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => floatOf16(view.getUint16(2 * i, true)))
 }
 
 /** The library throws all of HDF5's trace; its last entry says what was wrong. */
 function reasonOf(error: unknown): string {
+  const message = String((error as Error).message)
+  if (/external raw data file|EFL/.test(message))
+    return 'its data lies in another file, which is not read: save the model again, as one file'
   const reasons = [...String((error as Error).message).matchAll(/\(\): (.+)$/gm)].map(([, reason]) => reason)
   return reasons.at(-1) ?? String((error as Error).message)
 }

@@ -1,6 +1,7 @@
 export { KerasError } from './error.ts'
 export { type Network } from './ir.ts'
-export { readKerasH5 } from './read-h5.ts'
+export { readKerasArchive, type KerasArchive } from './read-archive.ts'
+export { readKerasH5, type ReadOptions } from './read-h5.ts'
 export { readTfjsLayers } from './read-tfjs.ts'
 export { writeOnnx } from './write-onnx.ts'
 export { writeTfjs } from './write-tfjs.ts'

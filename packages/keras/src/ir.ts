@@ -45,6 +45,30 @@ export interface Pad {
   right: number
 }
 
+/** Of an image, to the layer's size, by a matrix for each axis: that covers every separable way of resampling. */
+export interface Resize {
+  kind: 'resize'
+  /** [new height, height]. */
+  rows: Float32Array
+  /** [width, new width]. */
+  columns: Float32Array
+}
+export interface Crop {
+  kind: 'crop'
+  top: number
+  left: number
+}
+export interface LayerNormalization {
+  kind: 'layerNormalization'
+  scale: Float32Array
+  offset: Float32Array
+  epsilon: number
+}
+
+/** `gelu` is x · Φ(x); `geluTanh` its usual approximation. */
+export type ElementwiseFunction =
+  'elu' | 'sigmoid' | 'tanh' | 'swish' | 'selu' | 'softplus' | 'softsign' | 'gelu' | 'geluTanh' | 'mish'
+
 export type Operation =
   | Conv
   | Dense
@@ -56,14 +80,23 @@ export type Operation =
   | { kind: 'leakyRelu'; slope: number }
   /** x where it is over the threshold, else 0. */
   | { kind: 'thresholdedRelu'; threshold: number }
-  | { kind: 'elementwise'; function: 'elu' | 'sigmoid' | 'tanh' | 'swish' | 'selu' | 'softplus' | 'softsign' }
+  | { kind: 'elementwise'; function: ElementwiseFunction }
+  /** x where it is over 0, else slope · x; the slopes have the layer's shape, with 1 where one is shared along an axis. */
+  | { kind: 'prelu'; slope: Float32Array; slopeShape: Shape }
   /** Over the last axis. */
   | { kind: 'softmax' }
+  | { kind: 'logSoftmax' }
+  /** (x − mean) ÷ √(variance + epsilon) · scale + offset, with mean and variance over the last axis of each position. */
+  | LayerNormalization
+  | Resize
+  | Crop
   /** One value a channel; the shape says whether [1, 1, channels] or [channels]. */
   | { kind: 'globalPool'; reduce: 'max' | 'average' }
   /** Inputs of one rank; an axis of size 1 is repeated to the size of the others'. */
   | { kind: 'add' }
   | { kind: 'multiply' }
+  | { kind: 'maximum' }
+  | { kind: 'minimum' }
   /** The axis is an index into the shape. */
   | { kind: 'concatenate'; axis: number }
   /** To the layer's shape, in Keras' order of the elements. */
@@ -75,13 +108,30 @@ export type LayerOf<Kind extends Layer['kind']> = Extract<Layer, { kind: Kind }>
 export const architectureNames = ['resnet50', 'mobilenetv2', 'efficientnetb0'] as const
 export type ArchitectureName = (typeof architectureNames)[number]
 
+export interface Size {
+  width: number
+  height: number
+}
+export type Activation = 'softmax' | 'logits' | 'sigmoid'
+/** The range of the numbers that the first layers turn into what the network was trained with, and those layers. */
+export interface Pixels {
+  range: '0-255' | '0-1'
+  from: string
+}
+
 /** An image classifier as all readers make it and all writers take it. */
 export interface Network {
   name: string
-  input: { width: number; height: number }
+  /** The names of the models that it was made of, outermost first. */
+  models: readonly string[]
+  input: Size
   classes: number
-  /** What the last layer gives. */
-  activation: 'softmax' | 'logits'
+  /** What the last layer gives: a score for each class, or with `sigmoid` one unit, the probability of the second of two. */
+  activation: Activation
+  /** The layer, or layers, that tell it. */
+  activationFrom: string
+  /** What the layers at the front show about the numbers that it takes for pixels; absent where there are none. */
+  pixels?: Pixels
   /** The well-known network whose layers it has, by which preprocessing can be chosen. */
   architecture?: ArchitectureName
   /** Each after its inputs: the first is the input, the last the output. Names are unique. */

@@ -1,6 +1,7 @@
 import { KerasError } from './error.ts'
 import { type Pair, type Padding } from './ir.ts'
-import { isConfig, type KerasLayer } from './topology.ts'
+import { isConfig } from './config.ts'
+import { type KerasLayer } from './topology.ts'
 
 export type Options = ReturnType<typeof createOptions>
 
@@ -76,7 +77,8 @@ function unwrap(value: unknown): unknown {
   return isConfig(value) ? unwrap(isConfig(value['config']) ? value['config']['value'] : value['value']) : value
 }
 
-function numbersIn(value: unknown): number[] {
+/** Every number in a value, however deeply nested. */
+export function numbersIn(value: unknown): number[] {
   const plain = unwrap(value)
   if (Array.isArray(plain)) return plain.flatMap(numbersIn)
   return typeof plain === 'number' ? [plain] : []

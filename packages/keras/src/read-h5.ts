@@ -1,6 +1,6 @@
 import { KerasError } from './error.ts'
 import { recognize } from './architectures.ts'
-import { buildNetwork } from './build.ts'
+import { buildNetwork, type Statements } from './build.ts'
 import { forFile, majorVersion } from './file.ts'
 import { groupAt, listedTensors, namesAttribute, textAttribute, withH5, type Group } from './h5.ts'
 import { architectureNames, type ArchitectureName, type Network } from './ir.ts'
@@ -8,19 +8,27 @@ import { describeLayer } from './options.ts'
 import { readTopology, type KerasLayer } from './topology.ts'
 import { byName, inOrder, weightKinds, type StoredTensor, type Weights } from './weights.ts'
 import { fitLegacyWeights, fitWeights } from './weights-alone.ts'
+import { containers } from './stored.ts'
+
+export interface ReadOptions extends Statements {
+  /** Which of `keras.applications` the weights are, where a file holds weights alone. */
+  architecture?: string | undefined
+  /** The layer that gives the scores, where a model has several outputs. */
+  output?: string | undefined
+}
 
 /**
  * The network in a Keras `.h5`: a whole model of Keras 2 or 3, or the weights (`save_weights`, also `.weights.h5`) of a network
  * whose layers are known: its name in `architecture`, or recognized by what the file holds. Throws a KerasError that names the
  * file, and the layer if it is one's fault.
  */
-export async function readKerasH5(path: string, options: { architecture?: string } = {}): Promise<Network> {
+export async function readKerasH5(path: string, options: ReadOptions = {}): Promise<Network> {
   return await withH5(path, root =>
     forFile(path, () => {
       const architecture = parseArchitecture(options.architecture)
       const config = textAttribute(root, 'model_config')
-      if (config !== undefined) return readWholeModel(root, config)
-      if (groupAt(root, 'layers') !== undefined) return fitWeights(root, architecture)
+      if (config !== undefined) return readWholeModel(root, config, options)
+      if (containers.some(name => groupAt(root, name) !== undefined)) return fitWeights(root, architecture)
       if (namesAttribute(root, 'layer_names') !== undefined) return fitLegacyWeights(root, architecture)
       throw new KerasError(
         'an HDF5 file, but not one of Keras: it has neither "model_config" nor "layer_names" nor a group "layers"'
@@ -37,11 +45,12 @@ function parseArchitecture(name: string | undefined): ArchitectureName | undefin
   )
 }
 
-function readWholeModel(root: Group, config: string): Network {
+function readWholeModel(root: Group, config: string, options: ReadOptions): Network {
   const group = groupAt(root, 'model_weights')
   if (group === undefined) throw new KerasError('a model without its weights: there is no group "model_weights"')
-  const topology = readTopology(parseConfig(config))
+  const topology = readTopology(parseConfig(config), options)
   return buildNetwork({
+    ...options,
     topology,
     weights: weightsIn(group, topology.layers),
     kerasVersion: majorVersion(textAttribute(root, 'keras_version')),
@@ -49,11 +58,11 @@ function readWholeModel(root: Group, config: string): Network {
   })
 }
 
-function parseConfig(text: string): unknown {
+export function parseConfig(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new KerasError(`attribute "model_config" is not JSON: ${(error as Error).message}`)
+    throw new KerasError(`the model's configuration is not JSON: ${(error as Error).message}`)
   }
 }
 

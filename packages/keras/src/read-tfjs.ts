@@ -1,18 +1,21 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { floatOf16 } from './bytes.ts'
 import { KerasError } from './error.ts'
 import { buildNetwork } from './build.ts'
 import { forFile, majorVersion } from './file.ts'
 import { sizeOf, type Network } from './ir.ts'
+import { type ReadOptions } from './read-h5.ts'
 import { recognize } from './architectures.ts'
-import { isConfig, readTopology, type Config } from './topology.ts'
+import { isConfig, type Config } from './config.ts'
+import { readTopology } from './topology.ts'
 import { byName, type StoredTensor } from './weights.ts'
 
 /**
  * The network in a TensorFlow.js layers model: `path` is its model.json, with the shards that it names beside it. Weights can be
  * float32 or quantized to float16, uint8 or uint16. Throws a KerasError that names the file, and the layer if it is one's fault.
  */
-export async function readTfjsLayers(path: string): Promise<Network> {
+export async function readTfjsLayers(path: string, options: Omit<ReadOptions, 'architecture'> = {}): Promise<Network> {
   const model = await readModelJson(path)
   const topology = isConfig(model['modelTopology']) ? model['modelTopology'] : undefined
   if (topology === undefined) throw new KerasError(`${path}: no "modelTopology": not a model.json of TensorFlow.js`)
@@ -22,8 +25,9 @@ export async function readTfjsLayers(path: string): Promise<Network> {
 
   return forFile(path, () => {
     // A converted model has Keras' file inside it; one saved by TensorFlow.js is the model itself.
-    const layers = readTopology(topology['model_config'] ?? topology)
+    const layers = readTopology(topology['model_config'] ?? topology, options)
     return buildNetwork({
+      ...options,
       topology: layers,
       weights: new Map(layers.layers.map(layer => [layer.name, byName(layer, tensors)])),
       kerasVersion: majorVersion(topology['keras_version']),
@@ -98,7 +102,7 @@ interface Spec {
 
 const encodings: ReadonlyMap<string, Encoding> = new Map([
   ['float32', { bytes: 4, read: (view, offset) => view.getFloat32(offset, true) }],
-  ['float16', { bytes: 2, read: (view, offset) => fromFloat16(view.getUint16(offset, true)) }],
+  ['float16', { bytes: 2, read: (view, offset) => floatOf16(view.getUint16(offset, true)) }],
   ['uint16', { bytes: 2, read: (view, offset) => view.getUint16(offset, true) }],
   ['uint8', { bytes: 1, read: (view, offset) => view.getUint8(offset) }],
   ['int32', { bytes: 4, read: (view, offset) => view.getInt32(offset, true) }]
@@ -122,14 +126,4 @@ function parseSpec(weight: unknown): Spec {
 function decode(bytes: Buffer, { shape, type, scale, min }: Spec): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return Float32Array.from({ length: sizeOf(shape) }, (_, i) => type.read(view, i * type.bytes) * scale + min)
-}
-
-/** 1 bit of sign, 5 of exponent, 10 of fraction. */
-function fromFloat16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const exponent = (bits >> 10) & 0x1f
-  const fraction = bits & 0x3ff
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : Number.NaN
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }

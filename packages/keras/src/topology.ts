@@ -1,69 +1,93 @@
+import { readCalls, referencesIn, type Argument, type Call, type Reference } from './calls.ts'
+import { isConfig, type Config } from './config.ts'
 import { KerasError } from './error.ts'
 
-/** A layer as Keras describes it, out of any models it was nested in. */
+/** One use of a layer as Keras describes it, out of any models it was nested in. */
 export interface KerasLayer {
   /** Unique, and fit for any format: letters, digits, `.`, `_`, `-`, with `/` between the names of the path. */
   name: string
-  /** Keras' own names, from the outermost model to the layer. */
+  /** Keras' own names, from the outermost model to the layer; the same for each use of the layer. */
   path: readonly string[]
   className: string
   config: Config
   /** Names of the layers that feed it. */
   inputs: readonly string[]
-  /** The number that an operator has beside its input, as 127.5 in x / 127.5. */
-  operand?: number | undefined
+  /** How it was called: needed for operators alone, whose other arguments are numbers. Inputs are places in `inputs`. */
+  call?: Call<number>
 }
-
-export type Config = Readonly<Record<string, unknown>>
 
 export interface Topology {
   name: string
+  /** The names of the models nested in it, outermost first, it included. */
+  models: readonly string[]
   /** Each after its inputs; the first is an InputLayer, the last gives the scores. */
   layers: readonly KerasLayer[]
 }
 
-const modelClasses = new Set(['Sequential', 'Functional', 'Model', 'Network'])
-
-/** A model's configuration (`{ class_name, config }`, of Keras 2, Keras 3 or TensorFlow.js) without its nesting. Throws a KerasError. */
-export function readTopology(model: unknown): Topology {
-  const outer = parseNode(model)
-  if (!modelClasses.has(outer.className))
-    throw new KerasError(
-      `the model is a ${outer.className}: only Sequential and Functional models describe their layers`
-    )
-  const flattened = createFlattened()
-  flattenModel({ ...outer, path: [], feed: undefined }, flattened)
-  const [input] = flattened.layers
-  if (input?.className !== 'InputLayer') throw new KerasError('the model has no input layer')
-  return { name: outer.name || 'model', layers: flattened.layers }
-}
-
-interface Node {
+/** A model or layer in a configuration, before its uses are followed. */
+export interface Node {
   className: string
   name: string
   config: Config
+  /** Of a model. */
   layers: readonly unknown[]
   inbound: unknown
+  /** An operator, such as the `+` of Keras 3, which is no layer though its class can be called as one. */
+  isOperator: boolean
 }
+
+const modelClasses = new Set(['Sequential', 'Functional', 'Model', 'Network'])
+/** ResNet152 has 515 layers and NASNetLarge 1,041; a hostile file can use a model twice in itself, thirty deep. */
+const mostLayers = 20_000
+const deepest = 2_500
+
+/**
+ * A model's configuration (`{ class_name, config }`, of Keras 2, Keras 3 or TensorFlow.js) without its nesting. `output` names the
+ * layer that gives the scores where the model has several outputs. Throws a KerasError.
+ */
+export function readTopology(model: unknown, { output }: { output?: string | undefined } = {}): Topology {
+  const outer = parseNode(model)
+  if (!isModel(outer))
+    throw new KerasError(
+      `the model is a ${outer.className}: only Sequential and Functional models describe their layers; save it as one, or export it as ONNX`
+    )
+  const flattened = createFlattened()
+  flattenModel({ ...outer, path: [], feed: undefined, output }, flattened)
+  const [input] = flattened.layers
+  if (input?.className !== 'InputLayer') throw new KerasError('the model has no input layer')
+  return { name: outer.name || 'model', models: flattened.models, layers: flattened.layers }
+}
+
+export function isModel({ className }: Node): boolean {
+  return modelClasses.has(className)
+}
+
 /** A model and the layer that feeds it: none as long as the whole model has no input yet. */
 interface Nested extends Node {
   path: readonly string[]
   feed: string | undefined
+  output?: string | undefined
 }
 type Flattened = ReturnType<typeof createFlattened>
 
 function createFlattened() {
   const layers: KerasLayer[] = []
   const names = new Set<string>()
+  const uses = new Map<string, number>()
+  const models: string[] = []
 
   return {
     layers,
+    models,
     add({ path, ...layer }: Omit<KerasLayer, 'name'>): string {
+      if (layers.length >= mostLayers) throw new KerasError(`it has more than ${mostLayers} layers`)
       const wanted = path
         .map(part => part.replaceAll(/[^A-Za-z0-9._-]/g, '_').replace(/^[^A-Za-z0-9]/, 'x$&'))
         .join('/')
-      let name = wanted
-      for (let i = 2; names.has(name); i++) name = `${wanted}-${i}`
+      let use = (uses.get(wanted) ?? 0) + 1
+      while (names.has(nameOfUse(wanted, use))) use++
+      uses.set(wanted, use)
+      const name = nameOfUse(wanted, use)
       names.add(name)
       layers.push({ name, path, ...layer })
       return name
@@ -71,8 +95,13 @@ function createFlattened() {
   }
 }
 
+function nameOfUse(name: string, use: number): string {
+  return use === 1 ? name : `${name}-${use}`
+}
+
 /** Adds a model's layers; gives the name of the last. */
 function flattenModel(model: Nested, flattened: Flattened): string {
+  flattened.models.push(model.name)
   return model.className === 'Sequential' ? flattenSequential(model, flattened) : flattenFunctional(model, flattened)
 }
 
@@ -80,55 +109,82 @@ function flattenSequential(model: Nested, flattened: Flattened): string {
   let last = model.feed
   for (const layer of model.layers) {
     const node = parseNode(layer)
-    const needsInput = last === undefined && node.className !== 'InputLayer' && !modelClasses.has(node.className)
+    const needsInput = last === undefined && node.className !== 'InputLayer' && !isModel(node)
     if (needsInput)
       last = addInput([...model.path, `${node.name}_input`], { ...model.config, ...node.config }, flattened)
-    last = addNode({ ...node, path: [...model.path, node.name] }, last === undefined ? [] : [last], flattened)
+    last = addNode({ ...node, path: [...model.path, node.name] }, inOrder(last), flattened)
   }
   if (last === undefined) throw new KerasError(`model "${model.name}" has no layers`)
   return last
 }
 
+/** What feeds a use of a layer: names of layers that are already there. */
+interface Feeds {
+  inputs: readonly string[]
+  call?: Call<number>
+}
+
+function inOrder(last: string | undefined): Feeds {
+  return { inputs: last === undefined ? [] : [last] }
+}
+
 /** From the output backwards, so that each layer comes after its inputs and one that leads nowhere is left out. */
 function flattenFunctional(model: Nested, flattened: Flattened): string {
   const nodes = new Map(model.layers.map(parseNode).map(node => [node.name, node]))
+  const calls = new Map([...nodes].map(([name, node]) => [name, readCalls(node.inbound)]))
   const ends = new Map<string, string>()
   const entered = new Set<string>()
-  onlyName(model, 'input_layers')
+  onlyOne(model, 'input_layers')
 
-  function end(name: string): string {
-    const known = ends.get(name)
+  function end({ layer, use }: Reference): string {
+    const key = `${use} ${layer}`
+    const known = ends.get(key)
     if (known !== undefined) return known
-    const node = nodes.get(name)
+    const node = nodes.get(layer)
     if (node === undefined)
-      throw new KerasError(`model "${model.name}" refers to a layer "${name}" that it does not have`)
-    if (entered.has(name)) throw new KerasError(`layer "${name}" is among its own inputs`)
-    entered.add(name)
-    const inputs = node.className === 'InputLayer' ? feedOf(model) : inboundNames(node).map(end)
-    const last = addNode({ ...node, path: [...model.path, name] }, inputs, flattened)
-    ends.set(name, last)
+      throw new KerasError(`model "${model.name}" refers to a layer "${layer}" that it does not have`)
+    if (entered.has(key)) throw new KerasError(`layer "${layer}" is among its own inputs`)
+    if (entered.size - ends.size > deepest) throw new KerasError(`its layers are more than ${deepest} deep`)
+    entered.add(key)
+    const last = addNode({ ...node, path: [...model.path, layer] }, feedsOf(node, use), flattened)
+    ends.set(key, last)
     return last
   }
 
-  return end(onlyName(model, 'output_layers'))
+  function feedsOf(node: Node, use: number): Feeds {
+    if (node.className === 'InputLayer') return inOrder(model.feed)
+    const all = calls.get(node.name) ?? []
+    const call = all[use] ?? (all.length === 1 ? all[0] : undefined)
+    if (call === undefined) throw new KerasError(`layer "${node.name}" (${node.className}) has no inputs`)
+    return resolve(call, end)
+  }
+
+  return end(outputOf(model))
 }
 
-function feedOf({ feed }: Nested): string[] {
-  return feed === undefined ? [] : [feed]
+/** A call with its inputs as places among the names of the layers that feed it. */
+function resolve({ positional, named }: Call<Reference>, end: (reference: Reference) => string): Feeds {
+  const inputs: string[] = []
+  const place = (argument: Argument<Reference>): Argument<number> =>
+    'input' in argument ? { input: inputs.push(end(argument.input)) - 1 } : argument
+  return {
+    call: {
+      positional: positional.map(place),
+      named: Object.fromEntries(Object.entries(named).map(([name, argument]) => [name, place(argument)]))
+    },
+    inputs
+  }
 }
 
-function addNode(node: Omit<Nested, 'feed'>, inputs: string[], flattened: Flattened): string {
+function addNode(node: Omit<Nested, 'feed'>, { inputs, call }: Feeds, flattened: Flattened): string {
+  const { className, config, path, name } = node
   const [feed] = inputs
-  if (node.className === 'InputLayer') return feed ?? addInput(node.path, node.config, flattened)
-  if (!modelClasses.has(node.className))
-    return flattened.add({
-      path: node.path,
-      className: node.className,
-      config: node.config,
-      inputs,
-      operand: operandOf(node)
-    })
-  if (inputs.length > 1) throw new KerasError(`model "${node.name}" has ${inputs.length} inputs: only one is supported`)
+  if (className === 'InputLayer') return feed ?? addInput(path, config, flattened)
+  if (!isModel(node)) {
+    if (call !== undefined && inputs.length === 0) throw new KerasError(`layer "${name}" (${className}) has no inputs`)
+    return flattened.add({ path, className, config, inputs, ...(call === undefined ? {} : { call }) })
+  }
+  if (inputs.length > 1) throw new KerasError(`model "${name}" has ${inputs.length} inputs: only one is supported`)
   return flattenModel({ ...node, feed }, flattened)
 }
 
@@ -141,60 +197,40 @@ function addInput(path: readonly string[], config: Config, flattened: Flattened)
   return flattened.add({ path, className: 'InputLayer', config: { shape }, inputs: [] })
 }
 
-function parseNode(value: unknown): Node {
+export function parseNode(value: unknown): Node {
   if (!isConfig(value) || typeof value['class_name'] !== 'string')
     throw new KerasError('the model’s configuration is not one that Keras writes: a layer has no class_name')
   // Until Keras 2.2 a Sequential's config was the list of its layers.
   const config = isConfig(value['config']) ? value['config'] : { layers: value['config'] }
   const name = String(value['name'] ?? config['name'] ?? '')
   const layers = Array.isArray(config['layers']) ? config['layers'] : []
-  return { className: value['class_name'], name, config, layers, inbound: value['inbound_nodes'] }
+  const isOperator = String(value['module']).startsWith('keras.src.ops')
+  return { className: value['class_name'], name, config, layers, inbound: value['inbound_nodes'], isOperator }
 }
 
-/** `[["name", 0, 0]]`, or without the outer list in Keras 3. */
-function onlyName(model: Nested, field: 'input_layers' | 'output_layers'): string {
-  const names = historyNames(model.config[field])
-  const [name] = names
-  if (name === undefined || names.length > 1)
+/** `[["name", 0, 0]]`, or without the outer list in Keras 3; a dictionary of inputs is written as one of these. */
+function onlyOne(model: Nested, field: 'input_layers' | 'output_layers'): Reference {
+  const value = model.config[field]
+  const references = referencesIn(isConfig(value) ? Object.values(value) : value)
+  const [reference] = references
+  if (reference === undefined || references.length > 1)
     throw new KerasError(
-      `model "${model.name}": ${names.length} ${field}: only models with one input and one output are supported`
+      `model "${model.name}": ${references.length} ${field}: only models with one input and one output are supported`
     )
-  return name
+  return reference
 }
 
-/** The layers that feed a node. Several inbound nodes are several uses of the same weights. */
-function inboundNames(node: Node): string[] {
-  const uses = Array.isArray(node.inbound) ? node.inbound : []
-  const isOneFlatUse = typeof uses[0]?.[0] === 'string'
-  if (uses.length > 1 && !isOneFlatUse)
-    throw new KerasError(
-      `layer "${node.name}" (${node.className}) is used ${uses.length} times in the model: only once is supported`
-    )
-  const names = historyNames(uses)
-  if (names.length === 0) throw new KerasError(`layer "${node.name}" (${node.className}) has no inputs`)
-  return names
-}
-
-/** In Keras 2 `["name", 0, 0, { "y": number }]`, in Keras 3 the second argument. */
-function operandOf(node: Pick<Node, 'inbound'>): number | undefined {
-  const [use] = Array.isArray(node.inbound) ? node.inbound : []
-  const [, , , keywords] = Array.isArray(use) ? use : []
-  const [, second] = isConfig(use) && Array.isArray(use['args']) ? use['args'] : []
-  const operand = isConfig(keywords) ? keywords['y'] : second
-  return typeof operand === 'number' ? operand : undefined
-}
-
-/** Every `["name", node, tensor]` of Keras 2 and `keras_history` of Keras 3 in a nested value, in order. */
-function historyNames(value: unknown): string[] {
-  if (Array.isArray(value)) {
-    const [name, node, tensor] = value
-    const isHistory = typeof name === 'string' && typeof node === 'number' && typeof tensor === 'number'
-    return isHistory ? [name] : value.flatMap(historyNames)
-  }
-  if (!isConfig(value)) return []
-  return Object.entries(value).flatMap(([key, inner]) => (key === 'kwargs' ? [] : historyNames(inner)))
-}
-
-export function isConfig(value: unknown): value is Config {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+/** Where there are several, the one that was asked for. */
+function outputOf(model: Nested): Reference {
+  const value = model.config['output_layers']
+  const references = referencesIn(isConfig(value) ? Object.values(value) : value)
+  if (references.length < 2 || model.path.length > 0) return onlyOne(model, 'output_layers')
+  const chosen = references.find(({ layer }) => layer === model.output)
+  if (chosen !== undefined) return chosen
+  const names = references.map(({ layer }) => layer).join(', ')
+  throw new KerasError(
+    model.output === undefined
+      ? `it has ${references.length} outputs (${names}): say with --output which of them holds the scores`
+      : `it has no output "${model.output}"; those that it has: ${names}`
+  )
 }

@@ -2,8 +2,9 @@ import { KerasError } from './error.ts'
 import { architectures, storedName, type Architecture } from './architectures.ts'
 import { imageNetDeviations } from './architectures/efficientnetb0.ts'
 import { buildNetwork } from './build.ts'
-import { groupAt, listedTensors, namesAttribute, tensorAt, type Group } from './h5.ts'
+import { groupAt, listedTensors, namesAttribute, type Group } from './h5.ts'
 import { architectureNames, type ArchitectureName, type Network } from './ir.ts'
+import { containers, numberedTensors, snakeCase } from './stored.ts'
 import { type KerasLayer } from './topology.ts'
 import { inOrder, weightKinds, type StoredTensor, type Weights } from './weights.ts'
 
@@ -26,19 +27,16 @@ export function fitLegacyWeights(root: Group, wanted: ArchitectureName | undefin
 /** A network from the weights that Keras 3 keeps by the classes of the layers, numbered in the model's order. */
 export function fitWeights(root: Group, wanted: ArchitectureName | undefined): Network {
   const stored = new Map<string, StoredTensor[]>()
-  const layers = groupAt(root, 'layers')
+  const container = containers.find(name => groupAt(root, name) !== undefined) ?? 'layers'
+  const layers = groupAt(root, container)
   for (const key of layers?.keys() ?? []) {
-    const tensors = layers === undefined ? [] : numberedTensors(layers, `${key}/vars`)
+    const group = layers === undefined ? undefined : groupAt(layers, key)
+    const tensors = group === undefined ? [] : numberedTensors(group)
     if (tensors.length > 0) stored.set(key, tensors)
   }
-  return fit(stored, { wanted, keysOf: keysByClass })
-}
-
-function numberedTensors(layers: Group, name: string): StoredTensor[] {
-  const count = groupAt(layers, name)?.keys().length ?? 0
-  return Array.from({ length: count }, (_, i) => tensorAt(layers, `${name}/${i}`)).filter(
-    tensor => tensor !== undefined
-  )
+  // TensorFlow 2.12 and 2.13 counted layers with weights twice.
+  const step = container === 'layers' ? 1 : 2
+  return fit(stored, { wanted, keysOf: layers => keysByClass(layers, step) })
 }
 
 /** The architecture whose layers with weights are exactly those in the file. */
@@ -58,7 +56,7 @@ function fit(
   const weights: Weights = new Map(
     layers.map(layer => [layer.name, inOrder(layer, stored.get(keys.get(layer.name) ?? '') ?? [])])
   )
-  return buildNetwork({ topology: { name, layers }, weights, kerasVersion: 3, architecture: name })
+  return buildNetwork({ topology: { name, models: [name], layers }, weights, kerasVersion: 3, architecture: name })
 }
 
 function explain(stored: Stored, wanted: ArchitectureName | undefined, keys: Keys | undefined): string {
@@ -83,13 +81,13 @@ function keysByName(layers: readonly KerasLayer[]): Keys {
 }
 
 /** `conv2d`, `conv2d_1` … as Keras counts them. */
-function keysByClass(layers: readonly KerasLayer[]): Keys {
+function keysByClass(layers: readonly KerasLayer[], step: 1 | 2): Keys {
   const counts = new Map<string, number>()
   const keys = new Map<string, string>()
   for (const layer of inKerasOrder(layers)) {
     const name = snakeCase(layer.className)
     const count = counts.get(name) ?? 0
-    counts.set(name, count + 1)
+    counts.set(name, count + (hasWeights(layer) ? step : 1))
     if (hasWeights(layer)) keys.set(layer.name, count === 0 ? name : `${name}_${count}`)
   }
   return keys
@@ -97,14 +95,6 @@ function keysByClass(layers: readonly KerasLayer[]): Keys {
 
 function hasWeights(layer: KerasLayer): boolean {
   return weightKinds(layer).length > 0
-}
-
-/** keras/src/utils/naming.py: Conv2D is `conv2d`, BatchNormalization `batch_normalization`. */
-function snakeCase(className: string): string {
-  return className
-    .replaceAll(/(.)([A-Z][a-z]+)/g, '$1_$2')
-    .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
-    .toLowerCase()
 }
 
 /**

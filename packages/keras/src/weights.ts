@@ -22,6 +22,7 @@ export type WeightKind =
   | 'mean'
   | 'variance'
   | 'count'
+  | 'alpha'
 
 /** The tensors of each layer, in the order of `weightKinds`, by the layer's name. */
 export type Weights = ReadonlyMap<string, readonly StoredTensor[]>
@@ -39,6 +40,10 @@ export function weightKinds({ className, config }: KerasLayer): WeightKind[] {
       return ['depthwise_kernel', 'pointwise_kernel', ...bias]
     case 'BatchNormalization':
       return [...normalizationKinds(config), 'moving_mean', 'moving_variance']
+    case 'LayerNormalization':
+      return normalizationKinds(config)
+    case 'PReLU':
+      return ['alpha']
     case 'Normalization':
       return config['mean'] === undefined || config['mean'] === null ? ['mean', 'variance', 'count'] : []
     default:

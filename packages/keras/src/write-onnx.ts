@@ -1,4 +1,5 @@
 import { createGraph, float, int, ints, type Graph } from './onnx-graph.ts'
+import { writeElementwise } from './onnx-elementwise.ts'
 import {
   channelsOf,
   dilatedSize,
@@ -13,7 +14,7 @@ import {
 } from './ir.ts'
 
 /**
- * An ONNX model of a network: float32 [batch, 3, height, width] to [batch, classes], for any batch. Images are NCHW inside it
+ * An ONNX model of a network: float32 [batch, 3, height, width] to [batch, scores], for any batch. Images are NCHW inside it
  * too; tensors of other ranks are as in Keras.
  */
 export function writeOnnx(network: Network): Uint8Array {
@@ -23,13 +24,12 @@ export function writeOnnx(network: Network): Uint8Array {
 
   const {
     input: { width, height },
-    name,
-    classes
+    name
   } = network
   return graph.encode({
     name,
     input: { name: network.layers[0]?.name ?? '', dims: ['batch', 3, height, width] },
-    output: { name: network.layers.at(-1)?.name ?? '', dims: ['batch', classes] }
+    output: { name: network.layers.at(-1)?.name ?? '', dims: ['batch', ...(network.layers.at(-1)?.shape ?? [])] }
   })
 }
 
@@ -56,30 +56,35 @@ function writeLayer(graph: Graph, layer: Layer, input: Layer): void {
     case 'thresholdedRelu':
       return node('ThresholdedRelu', { alpha: float(layer.threshold) })
     case 'elementwise':
-      return layer.function === 'swish' ? writeSwish(graph, layer) : node(operators[layer.function])
+      return writeElementwise(graph, layer)
+    case 'prelu':
+      return writePrelu(graph, layer)
     case 'softmax':
       return node('Softmax', { axis: int(axisOf(layer.shape, layer.shape.length - 1)) })
+    case 'logSoftmax':
+      return node('LogSoftmax', { axis: int(axisOf(layer.shape, layer.shape.length - 1)) })
+    case 'layerNormalization':
+      return writeLayerNormalization(graph, layer)
+    case 'resize':
+      return writeResize(graph, layer, input)
+    case 'crop':
+      return writeCrop(graph, layer)
     case 'globalPool':
       return writeGlobalPool(graph, layer)
     case 'add':
       return writeChain(graph, layer, 'Add')
     case 'multiply':
       return writeChain(graph, layer, 'Mul')
+    case 'maximum':
+      return node('Max')
+    case 'minimum':
+      return node('Min')
     case 'concatenate':
       return node('Concat', { axis: int(axisOf(layer.shape, layer.axis)) })
     case 'reshape':
       return writeReshape(graph, layer, input)
   }
 }
-
-const operators = {
-  elu: 'Elu',
-  sigmoid: 'Sigmoid',
-  tanh: 'Tanh',
-  selu: 'Selu',
-  softplus: 'Softplus',
-  softsign: 'Softsign'
-} as const
 
 function writeConv(graph: Graph, layer: LayerOf<'conv'>, input: Layer): void {
   const { name, kernelSize, strides, dilation, groups, bias } = layer
@@ -184,9 +189,50 @@ function writeClip(graph: Graph, { name, inputs, max }: LayerOf<'relu'>): void {
   graph.node({ op: 'Clip', inputs: [...inputs, ...limits], output: name })
 }
 
-function writeSwish(graph: Graph, { name, inputs }: Layer): void {
-  graph.node({ op: 'Sigmoid', inputs, output: `${name}:sigmoid` })
-  graph.node({ op: 'Mul', inputs: [...inputs, `${name}:sigmoid`], output: name })
+function writePrelu(graph: Graph, { name, inputs, slope, slopeShape }: LayerOf<'prelu'>): void {
+  const [height = 1, width = 1, channels = 1] = slopeShape
+  const isImage = slopeShape.length === 3
+  const values = isImage ? channelsFirst(slope, { channels: 1, filters: channels }) : slope
+  const slopes = graph.floats(`${name}:slope`, isImage ? [channels, height, width] : slopeShape, values)
+  graph.node({ op: 'PRelu', inputs: [...inputs, slopes], output: name })
+}
+
+/** ONNX normalizes over the last axes, where an image's channels are not. */
+function writeLayerNormalization(graph: Graph, layer: LayerOf<'layerNormalization'>): void {
+  const { name, inputs, shape, scale, offset, epsilon } = layer
+  const isImage = shape.length === 3
+  const weights = [
+    graph.floats(`${name}:scale`, [scale.length], scale),
+    graph.floats(`${name}:offset`, [offset.length], offset)
+  ]
+  const [source = ''] = inputs
+  const [from, to] = isImage ? [`${name}:channels-last`, `${name}:normalized`] : [source, name]
+  const turn = (from: string, to: string, perm: number[]) =>
+    graph.node({ op: 'Transpose', inputs: [from], output: to, attributes: { perm: ints(perm) } })
+  if (isImage) turn(source, from, [0, 2, 3, 1])
+  const attributes = { axis: int(-1), epsilon: float(epsilon) }
+  graph.node({ op: 'LayerNormalization', inputs: [from, ...weights], output: to, attributes })
+  if (isImage) turn(to, name, [0, 3, 1, 2])
+}
+
+/** rows · image · columns, for each channel. */
+function writeResize(graph: Graph, { name, inputs, rows, columns, shape }: LayerOf<'resize'>, input: Layer): void {
+  const [height, width] = imageShape(input)
+  const [newHeight = 0, newWidth = 0] = shape
+  const left = graph.floats(`${name}:rows`, [newHeight, height], rows)
+  const right = graph.floats(`${name}:columns`, [width, newWidth], columns)
+  graph.node({ op: 'MatMul', inputs: [left, ...inputs], output: `${name}:resized-rows` })
+  graph.node({ op: 'MatMul', inputs: [`${name}:resized-rows`, right], output: name })
+}
+
+function writeCrop(graph: Graph, { name, inputs, top, left, shape }: LayerOf<'crop'>): void {
+  const [height = 0, width = 0] = shape
+  const limits = [
+    graph.integers(`${name}:starts`, [top, left]),
+    graph.integers(`${name}:ends`, [top + height, left + width]),
+    graph.integers(`${name}:axes`, [2, 3])
+  ]
+  graph.node({ op: 'Slice', inputs: [...inputs, ...limits], output: name })
 }
 
 function writeGlobalPool(graph: Graph, { name, inputs, shape, reduce }: LayerOf<'globalPool'>): void {

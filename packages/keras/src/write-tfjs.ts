@@ -1,5 +1,15 @@
-import { channelsOf, dilatedSize, type Layer, type LayerOf, type Network, type Pair, type Shape } from './ir.ts'
-import { bytesOf } from './bytes.ts'
+import {
+  channelsOf,
+  dilatedSize,
+  imageShape,
+  type ElementwiseFunction,
+  type Layer,
+  type LayerOf,
+  type Network,
+  type Pair,
+  type Shape
+} from './ir.ts'
+import { bytesOf, transposed } from './bytes.ts'
 
 /** A layer of TensorFlow.js, with its weights by the names that it has for them. */
 interface TfjsLayer {
@@ -13,7 +23,7 @@ interface Weight {
 }
 
 /**
- * A TensorFlow.js layers model of a network: [batch, height, width, 3] to [batch, classes], with its topology in `json` and its
+ * A TensorFlow.js layers model of a network: [batch, height, width, 3] to [batch, scores], with its topology in `json` and its
  * weights for a file `weights.bin` beside it.
  */
 export function writeTfjs(network: Network): { json: string; weights: Uint8Array } {
@@ -94,6 +104,20 @@ function fuseRelu(layers: readonly Layer[]): Fused[] {
   return fused
 }
 
+/** Functions by the names that TensorFlow.js has for them. */
+const activations: Record<ElementwiseFunction, string> = {
+  elu: 'elu',
+  sigmoid: 'sigmoid',
+  tanh: 'tanh',
+  swish: 'swish',
+  selu: 'selu',
+  softplus: 'softplus',
+  softsign: 'softsign',
+  gelu: 'gelu',
+  geluTanh: 'gelu_new',
+  mish: 'mish'
+}
+
 /** One after the other; `input` is the first of the layer's inputs. */
 function toTfjs(layer: Fused, input: Layer): TfjsLayer[] {
   const activation = layer.hasRelu === true ? 'relu' : 'linear'
@@ -133,15 +157,29 @@ function toTfjs(layer: Fused, input: Layer): TfjsLayer[] {
     case 'thresholdedRelu':
       return [{ className: 'ThresholdedReLU', config: { theta: layer.threshold } }]
     case 'elementwise':
-      return [{ className: 'Activation', config: { activation: layer.function } }]
+      return [{ className: 'Activation', config: { activation: activations[layer.function] } }]
+    case 'prelu':
+      return [prelu(layer)]
     case 'softmax':
       return [{ className: 'Softmax', config: { axis: -1 } }]
+    case 'logSoftmax':
+      return [{ className: 'Activation', config: { activation: 'logSoftmax' } }]
+    case 'layerNormalization':
+      return [layerNormalization(layer)]
+    case 'resize':
+      return resize(layer, input)
+    case 'crop':
+      return [crop(layer, input)]
     case 'globalPool':
       return globalPool(layer)
     case 'add':
       return [{ className: 'Add' }]
     case 'multiply':
       return [{ className: 'Multiply' }]
+    case 'maximum':
+      return [{ className: 'Maximum' }]
+    case 'minimum':
+      return [{ className: 'Minimum' }]
     case 'concatenate':
       return [{ className: 'Concatenate', config: { axis: layer.axis + 1 } }]
     case 'reshape':
@@ -227,6 +265,52 @@ function affine({ scale, offset }: LayerOf<'affine'>): TfjsLayer {
     moving_variance: vector(new Float32Array(scale.length).fill(1))
   }
   return { className: 'BatchNormalization', config: { axis: -1, epsilon: 0 }, weights }
+}
+
+function prelu({ slope, slopeShape }: LayerOf<'prelu'>): TfjsLayer {
+  const shared = slopeShape.flatMap((size, i) => (size === 1 ? [i + 1] : []))
+  return {
+    className: 'PReLU',
+    config: { shared_axes: shared.length === 0 ? null : shared },
+    weights: { alpha: { shape: slopeShape, data: slope } }
+  }
+}
+
+function layerNormalization({ scale, offset, epsilon }: LayerOf<'layerNormalization'>): TfjsLayer {
+  return {
+    className: 'LayerNormalization',
+    config: { axis: -1, epsilon },
+    weights: { gamma: vector(scale), beta: vector(offset) }
+  }
+}
+
+/** TensorFlow.js' own Resizing aligns corners: a dense layer over each axis, turned to the end for it, does what Keras does. */
+function resize({ rows, columns, shape }: LayerOf<'resize'>, input: Layer): TfjsLayer[] {
+  const [height, width] = imageShape(input)
+  const [newHeight = 0, newWidth = 0] = shape
+  const along = (kernel: Weight): TfjsLayer => ({
+    className: 'Dense',
+    config: { units: kernel.shape[1], activation: 'linear', use_bias: false },
+    weights: { kernel }
+  })
+  const turned = (...dims: number[]): TfjsLayer => ({ className: 'Permute', config: { dims } })
+  return [
+    turned(2, 3, 1),
+    along({ shape: [height, newHeight], data: transposed(rows, height) }),
+    turned(3, 2, 1),
+    along({ shape: [width, newWidth], data: columns }),
+    turned(1, 3, 2)
+  ]
+}
+
+function crop({ top, left, shape }: LayerOf<'crop'>, input: Layer): TfjsLayer {
+  const [height, width] = imageShape(input)
+  const [newHeight = 0, newWidth = 0] = shape
+  const cropping = [
+    [top, height - top - newHeight],
+    [left, width - left - newWidth]
+  ]
+  return { className: 'Cropping2D', config: { cropping, data_format: 'channels_last' } }
 }
 
 /** TensorFlow.js never keeps the axes of the image. */

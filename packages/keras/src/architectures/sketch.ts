@@ -1,4 +1,5 @@
-import { type Config, type KerasLayer } from '../topology.ts'
+import { type Config } from '../config.ts'
+import { type KerasLayer } from '../topology.ts'
 
 export type Sketch = ReturnType<typeof createSketch>
 

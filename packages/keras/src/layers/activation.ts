@@ -1,7 +1,7 @@
 import { KerasError } from '../error.ts'
 import { type Layer, type Operation } from '../ir.ts'
 import { createOptions, describeLayer } from '../options.ts'
-import { isConfig } from '../topology.ts'
+import { isConfig } from '../config.ts'
 import { addAffine, addSimple, onlyInput, type Build, type Builder } from './builder.ts'
 
 export function activation(build: Build): Layer {
@@ -49,6 +49,16 @@ export function thresholdedRelu(build: Build): Layer {
   return addSimple(build, onlyInput(build), { kind: 'thresholdedRelu', threshold: build.options.number('theta', 1) })
 }
 
+/** x, or alpha · x below 0, with an alpha for each channel, or even for each position. */
+export function prelu(build: Build): Layer {
+  const input = onlyInput(build)
+  const shared = [build.options.get('shared_axes') ?? []].flat().map(Number)
+  // Keras counts the batch as axis 0.
+  const shape = input.shape.map((size, i) => (shared.includes(i + 1) ? 1 : size))
+  const slope = build.weight('alpha', shape).data
+  return addSimple(build, input, { kind: 'prelu', slope, slopeShape: shape })
+}
+
 /** x, or alpha · (eˣ − 1) below 0. TensorFlow.js knows only an alpha of 1: the others are alpha · elu + (1 − alpha) · relu. */
 export function elu(build: Build): Layer {
   const input = onlyInput(build)
@@ -78,7 +88,7 @@ const activationLayers: ReadonlyMap<string, Builder> = new Map([
 ])
 
 /** `relu6`, `hard_sigmoid`; TensorFlow.js writes some of them as `hardSigmoid`. */
-function addFunction(build: Build, input: Layer, name: string): Layer {
+export function addFunction(build: Build, input: Layer, name: string): Layer {
   const plain = name.toLowerCase().replaceAll('_', '')
   const simple = simpleFunctions.get(plain)
   if (simple !== undefined) return addSimple(build, input, simple)
@@ -105,7 +115,12 @@ const simpleFunctions: ReadonlyMap<string, Operation> = new Map<string, Operatio
   ['silu', { kind: 'elementwise', function: 'swish' }],
   ['selu', { kind: 'elementwise', function: 'selu' }],
   ['softplus', { kind: 'elementwise', function: 'softplus' }],
-  ['softsign', { kind: 'elementwise', function: 'softsign' }]
+  ['softsign', { kind: 'elementwise', function: 'softsign' }],
+  ['gelu', { kind: 'elementwise', function: 'gelu' }],
+  ['gelutanh', { kind: 'elementwise', function: 'geluTanh' }],
+  ['gelunew', { kind: 'elementwise', function: 'geluTanh' }],
+  ['mish', { kind: 'elementwise', function: 'mish' }],
+  ['logsoftmax', { kind: 'logSoftmax' }]
 ])
 
 /** slope · x + ½, between 0 and 1. */

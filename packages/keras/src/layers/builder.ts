@@ -1,5 +1,5 @@
 import { KerasError } from '../error.ts'
-import { channelsOf, type Layer, type Operation, type Shape } from '../ir.ts'
+import { channelsOf, type Layer, type Operation, type Shape, type Size } from '../ir.ts'
 import { createOptions, describeLayer, type Options } from '../options.ts'
 import { takeWeight, type WeightKind, type Weights } from '../weights.ts'
 import { type KerasLayer } from '../topology.ts'
@@ -12,6 +12,9 @@ export interface Build {
   inputs: readonly Layer[]
   /** 2 or 3: some functions have changed their meaning. TensorFlow.js does as Keras 2 did. */
   kerasVersion: number
+  /** The size of pictures, for a model that takes any. */
+  size: Size | undefined
+  layerNamed: (name: string) => Layer
   weight: (kind: WeightKind, shape: ReadonlyArray<number | undefined>) => { data: Float32Array; shape: Shape }
   /** The first layer made has the Keras layer's name, each further one `name/kind`. */
   add: (step: Step) => Layer
@@ -32,9 +35,10 @@ export interface BuildOptions {
   weights: Weights
   kerasVersion: number
   layers: Layer[]
+  size?: Size | undefined
 }
 
-export function createBuild({ layer, inputs, weights, kerasVersion, layers }: BuildOptions): Build {
+export function createBuild({ layer, inputs, weights, kerasVersion, layers, size }: BuildOptions): Build {
   const made = new Set<string>()
 
   function unusedName(kind: string): string {
@@ -48,6 +52,12 @@ export function createBuild({ layer, inputs, weights, kerasVersion, layers }: Bu
     options: createOptions(layer),
     inputs,
     kerasVersion,
+    size,
+    layerNamed(name) {
+      const found = layers.find(made => made.name === name)
+      if (found === undefined) throw new KerasError(`${describeLayer(layer)}: refers to "${name}", which is not there`)
+      return found
+    },
     weight: (kind, shape) => takeWeight(weights, layer, { kind, shape }),
     add({ operation, inputs, shape }) {
       const name = unusedName(operation.kind)

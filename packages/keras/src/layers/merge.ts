@@ -1,20 +1,39 @@
 import { KerasError } from '../error.ts'
 import { describeShape, type Layer, type Shape } from '../ir.ts'
 import { describeLayer } from '../options.ts'
-import { type Build, type Builder } from './builder.ts'
-import { operator } from './operator.ts'
+import { addAffine, type Build, type Builder } from './builder.ts'
 import { withRank } from './shape.ts'
 
-export function elementwiseMerge(kind: 'add' | 'multiply'): Builder {
+type MergeKind = 'add' | 'multiply' | 'maximum' | 'minimum'
+
+export function elementwiseMerge(kind: MergeKind): Builder {
   return build => {
-    // Keras 3 calls `x + 1` an Add too.
-    if (build.layer.operand !== undefined) return operator(build)
     assertSeveral(build)
-    const rank = Math.max(...build.inputs.map(({ shape }) => shape.length))
-    const inputs = build.inputs.map(input => withRank(build, input, rank))
-    const shape = inputs.map(({ shape }) => shape).reduce((a, b) => broadcast(build, a, b))
-    return build.add({ operation: { kind }, inputs, shape })
+    return merged(build, kind, build.inputs)
   }
+}
+
+export function merged(build: Build, kind: MergeKind, layers: readonly Layer[]): Layer {
+  const rank = Math.max(...layers.map(({ shape }) => shape.length))
+  const inputs = layers.map(input => withRank(build, input, rank))
+  const shape = inputs.map(({ shape }) => shape).reduce((a, b) => broadcast(build, a, b))
+  return build.add({ operation: { kind }, inputs, shape })
+}
+
+export function average(build: Build): Layer {
+  assertSeveral(build)
+  return addAffine(build, merged(build, 'add', build.inputs), { scale: 1 / build.inputs.length, offset: 0 })
+}
+
+export function subtract(build: Build): Layer {
+  const [first, second] = build.inputs
+  if (first === undefined || second === undefined || build.inputs.length > 2)
+    throw new KerasError(`${describeLayer(build.layer)} has ${build.inputs.length} inputs, 2 are needed`)
+  return addDifference(build, first, second)
+}
+
+export function addDifference(build: Build, first: Layer, second: Layer): Layer {
+  return merged(build, 'add', [first, addAffine(build, second, { scale: -1, offset: 0 })])
 }
 
 export function concatenate(build: Build): Layer {

@@ -1,5 +1,5 @@
 import { channelsOf, type Layer } from '../ir.ts'
-import { addAffine, onlyInput, type Build } from './builder.ts'
+import { addAffine, addSimple, onlyInput, type Build } from './builder.ts'
 
 /** gamma · (x − mean) ÷ √(variance + epsilon) + beta, with the moving mean and variance. */
 export function batchNormalization(build: Build): Layer {
@@ -48,4 +48,21 @@ export function rescaling(build: Build): Layer {
   const channels = channelsOf(input.shape)
   const offset = options.get('offset') === undefined ? 0 : options.perChannel('offset', channels)
   return addAffine(build, input, { scale: options.perChannel('scale', channels), offset })
+}
+
+/** Over the last axis; what is learned can be left out, each part by itself. */
+export function layerNormalization(build: Build): Layer {
+  const { options, weight } = build
+  const input = onlyInput(build)
+  const channels = channelsOf(input.shape)
+  options.assertLastAxis(input.shape.length)
+  if (options.flag('rms_scaling', false)) options.refuse('rms_scaling', 'only false is supported')
+  const scale = options.flag('scale', true) ? weight('gamma', [channels]).data : new Float32Array(channels).fill(1)
+  const offset = options.flag('center', true) ? weight('beta', [channels]).data : new Float32Array(channels)
+  return addSimple(build, input, {
+    kind: 'layerNormalization',
+    scale,
+    offset,
+    epsilon: options.number('epsilon', 1e-3)
+  })
 }
