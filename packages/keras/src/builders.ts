@@ -64,7 +64,7 @@ export function builderOf(layer: KerasLayer): Builder {
   if (builder !== undefined) return builder
   const known = [...builders.keys()].filter(name => name !== 'Lambda')
   throw new KerasError(
-    `${describeLayer(layer)}: this class of layer is not supported; those that are, besides dropout and augmentation: ${known.join(', ')}`
+    `${describeLayer(layer)}: this class of layer is not supported; those that are: ${known.join(', ')}, and all of dropout and augmentation`
   )
 }
 

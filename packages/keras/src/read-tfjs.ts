@@ -9,13 +9,23 @@ import { type ReadOptions } from './read-h5.ts'
 import { recognize } from './architectures.ts'
 import { isConfig, type Config } from './config.ts'
 import { readTopology } from './topology.ts'
+import { runsInTfjs } from './runs-in-tfjs.ts'
 import { byName, type StoredTensor } from './weights.ts'
+
+export interface TfjsLayers {
+  network: Network
+  /** Whether TensorFlow.js runs the files as they are. */
+  runsAsItIs: boolean
+}
 
 /**
  * The network in a TensorFlow.js layers model: `path` is its model.json, with the shards that it names beside it. Weights can be
  * float32 or quantized to float16, uint8 or uint16. Throws a KerasError that names the file, and the layer if it is one's fault.
  */
-export async function readTfjsLayers(path: string, options: Omit<ReadOptions, 'architecture'> = {}): Promise<Network> {
+export async function readTfjsLayers(
+  path: string,
+  options: Omit<ReadOptions, 'architecture'> = {}
+): Promise<TfjsLayers> {
   const model = await readModelJson(path)
   const topology = isConfig(model['modelTopology']) ? model['modelTopology'] : undefined
   if (topology === undefined) throw new KerasError(`${path}: no "modelTopology": not a model.json of TensorFlow.js`)
@@ -26,13 +36,14 @@ export async function readTfjsLayers(path: string, options: Omit<ReadOptions, 'a
   return forFile(path, () => {
     // A converted model has Keras' file inside it; one saved by TensorFlow.js is the model itself.
     const layers = readTopology(topology['model_config'] ?? topology, options)
-    return buildNetwork({
+    const network = buildNetwork({
       ...options,
       topology: layers,
       weights: new Map(layers.layers.map(layer => [layer.name, byName(layer, tensors)])),
       kerasVersion: majorVersion(topology['keras_version']),
       architecture: recognize(layers.layers)
     })
+    return { network, runsAsItIs: runsInTfjs(topology, layers) }
   })
 }
 

@@ -17,7 +17,7 @@ before(useWasm)
 /** TensorFlow.js' own answer, our artifact for it and our ONNX agree on one image and on three. */
 async function assertSameAnswers(t: TestContext, model: tf.LayersModel): Promise<readonly Layer[]> {
   randomize(model, 5)
-  const network = await readTfjsLayers(await saveTfjs(model, temporaryFolder(t)))
+  const { network } = await readTfjsLayers(await saveTfjs(model, temporaryFolder(t)))
   for (const count of [1, 3]) {
     const images = randomImages({ count, ...size, seed: 11 })
     const expected = await predict(model, images)
@@ -203,7 +203,7 @@ for (const padding of ['same', 'valid'] as const) {
       )
     )
     randomize(model, 5)
-    const network = await readTfjsLayers(await saveTfjs(model, temporaryFolder(t)))
+    const { network } = await readTfjsLayers(await saveTfjs(model, temporaryFolder(t)))
     assert.deepEqual(
       network.layers.slice(1, 3).map(layer => layer.kind === 'conv' && layer.dilation),
       [
@@ -311,5 +311,5 @@ test('scores from a convolution, with a reshape after the softmax', async t => {
     )
   })
   await assertSameAnswers(t, model)
-  assert.equal((await readTfjsLayers(await saveTfjs(model, temporaryFolder(t)))).activation, 'softmax')
+  assert.equal((await readTfjsLayers(await saveTfjs(model, temporaryFolder(t)))).network.activation, 'softmax')
 })

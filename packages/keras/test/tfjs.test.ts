@@ -29,7 +29,7 @@ test(
   'a MobileNet converted by others, with its weights in 55 shards',
   { skip: existsSync(mobilenet) ? false : 'no ../shared/assets/models beside the project' },
   async () => {
-    const network = await readTfjsLayers(mobilenet)
+    const { network } = await readTfjsLayers(mobilenet)
     assert.deepEqual(
       [network.input, network.classes, network.activation],
       [{ width: 224, height: 224 }, 1_000, 'softmax']
@@ -87,7 +87,7 @@ for (const { dtype, bytes, quantization } of [
     writeFileSync(path, JSON.stringify(json))
 
     const decoded = tf.io.decodeWeights(new Uint8Array(raw).buffer, group.weights)
-    const network = await readTfjsLayers(path)
+    const { network } = await readTfjsLayers(path)
     const [, conv, , dense] = network.layers
     assert.ok(conv?.kind === 'conv' && dense?.kind === 'dense')
     for (const [name, values] of [

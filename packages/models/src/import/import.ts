@@ -83,23 +83,17 @@ function nameOf(path: string): string {
   return file.toLowerCase().replaceAll(' ', '-')
 }
 
-async function inspect(path: string, { format = formatOf(path), architecture }: ImportOptions): Promise<Inspected> {
+async function inspect(path: string, { format = formatOf(path), ...options }: ImportOptions): Promise<Inspected> {
   switch (format) {
     case 'onnx':
       return await inspectOnnx(path)
     case 'tfjs-layers':
     case 'tfjs-graph':
-      return await inspectTfjsModel(path)
+      return await inspectTfjs(path, options)
     // Imported only here: the HDF5 library is megabytes of WebAssembly.
     case 'keras-h5':
-      return await (await import('./inspect-keras.ts')).inspectKeras(path, architecture)
+      return await (await import('./inspect-keras.ts')).inspectKeras(path, options)
   }
-}
-
-async function inspectTfjsModel(path: string): Promise<Inspected> {
-  const inspected = await inspectTfjs(path)
-  const isLayers = inspected.artifacts.some(({ format }) => format === 'tfjs-layers')
-  return isLayers ? await (await import('./inspect-keras.ts')).withOnnx(inspected, path) : inspected
 }
 
 /** A model.json says itself which of the two it is. */

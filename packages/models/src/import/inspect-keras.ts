@@ -1,43 +1,64 @@
-import { KerasError, readKerasH5, readTfjsLayers, writeOnnx, writeTfjs, type Network } from '@streamsight/keras'
-import type { Inspected, PlannedArtifact } from './inspected.ts'
+import {
+  KerasError,
+  readKerasH5,
+  readTfjsLayers,
+  writeOnnx,
+  writeTfjs,
+  type Network,
+  type ReadOptions
+} from '@streamsight/keras'
+import type { Facts, Inspected, PlannedArtifact } from './inspected.ts'
 import { ModelError } from '../store/manifest.ts'
-import { usualOfKerasModel } from './preprocessing.ts'
+import { rawPixels, unitPixels, usualOfKerasModel } from './preprocessing.ts'
+import { readLayersTopology } from './tfjs-layers.ts'
+
+/** A model.json and its shards, as they go into an artifact. */
+export type TfjsFiles = Pick<PlannedArtifact, 'path' | 'files'> & { topology: unknown }
 
 /**
- * A Keras `.h5` as both artifacts. `architecture` says which model of `keras.applications` it is where the file holds weights
- * alone. Throws a ModelError that names the file and the layer that can't be converted.
+ * A Keras `.h5` as both artifacts. Throws a ModelError that names the file and the layer that can't be converted.
  */
-export async function inspectKeras(path: string, architecture: string | undefined): Promise<Inspected> {
-  const network = await asModelError(readKerasH5(path, architecture === undefined ? {} : { architecture }))
-  const { input, classes, activation, architecture: recognized } = network
-  return {
-    artifacts: [onnxArtifact(network), tfjsArtifact(network)],
-    facts: {
-      size: { value: input, from: 'its input layer' },
-      classes: { value: classes, from: 'its last layer' },
-      activation: activation && { value: activation, from: 'its last layer' },
-      usual: usualOfKerasModel(recognized ?? network.name)
-    },
-    notes: []
+export async function inspectKeras(path: string, options: ReadOptions): Promise<Inspected> {
+  return inspected(await asModelError(readKerasH5(path, options)))
+}
+
+/**
+ * A TensorFlow.js layers model with an ONNX artifact beside its own: ONNX Runtime is ten times as fast as tfjs on a CPU. Where a
+ * layer can't be converted, a note says why TensorFlow.js has to run it.
+ */
+export async function inspectTfjsLayers(
+  path: string,
+  { topology, ...files }: TfjsFiles,
+  options: ReadOptions
+): Promise<Inspected> {
+  try {
+    const { network, runsAsItIs } = await asModelError(readTfjsLayers(path, options))
+    const isChanged = options.activation !== undefined || options.output !== undefined
+    const own: PlannedArtifact = { format: 'tfjs-layers', layout: 'NHWC', ...files }
+    return inspected(network, runsAsItIs && !isChanged ? own : tfjsArtifact(network))
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error
+    const { facts, layout } = readLayersTopology(topology, path)
+    return {
+      artifacts: [{ format: 'tfjs-layers', layout, ...files }],
+      facts,
+      notes: [`no ONNX artifact, TensorFlow.js alone can run it: ${error.message}`]
+    }
   }
 }
 
-/** Adds an ONNX artifact to a layers model, or a note why there is none: ONNX Runtime is ten times as fast as tfjs on a CPU. */
-export async function withOnnx(inspected: Inspected, path: string): Promise<Inspected> {
-  try {
-    const network = await asModelError(readTfjsLayers(path))
-    const usual = inspected.facts.usual ?? usualOfKerasModel(network.architecture ?? '')
-    return {
-      ...inspected,
-      artifacts: [onnxArtifact(network), ...inspected.artifacts],
-      facts: { ...inspected.facts, usual }
-    }
-  } catch (error) {
-    if (!(error instanceof ModelError)) throw error
-    return {
-      ...inspected,
-      notes: [...inspected.notes, `no ONNX artifact, TensorFlow.js alone can run it: ${error.message}`]
-    }
+function inspected(network: Network, tfjs: PlannedArtifact = tfjsArtifact(network)): Inspected {
+  return { artifacts: [onnxArtifact(network), tfjs], facts: factsOf(network), notes: [] }
+}
+
+function factsOf({ input, classes, activation, activationFrom, pixels, architecture, models }: Network): Facts {
+  const names = [...(architecture === undefined ? [] : [architecture]), ...models]
+  return {
+    size: { value: input, from: 'its input layer' },
+    classes: { value: classes, from: 'its last layer' },
+    activation: { value: activation, from: activationFrom },
+    ...(pixels === undefined ? {} : pixels.range === '0-255' ? rawPixels(pixels.from) : unitPixels(pixels.from)),
+    usual: names.map(usualOfKerasModel).find(usual => usual !== undefined)
   }
 }
 

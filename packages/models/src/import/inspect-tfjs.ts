@@ -1,9 +1,9 @@
-import { readFile, stat } from 'node:fs/promises'
-import { basename, dirname, join, posix } from 'node:path'
+import { lstat, readFile, realpath } from 'node:fs/promises'
+import { basename, dirname, join, posix, sep } from 'node:path'
+import type { ReadOptions } from '@streamsight/keras'
 import type { Inspected, PlannedFile } from './inspected.ts'
 import { ModelError } from '../store/manifest.ts'
 import { readGraphTopology, type GraphTopology } from './tfjs-graph.ts'
-import { readLayersTopology, type LayersTopology } from './tfjs-layers.ts'
 
 interface WeightSpec {
   name: string
@@ -18,7 +18,7 @@ interface WeightGroup {
 
 /** The parts of a TensorFlow.js model.json that are read here. */
 interface ModelJson {
-  modelTopology?: LayersTopology & GraphTopology
+  modelTopology?: GraphTopology
   weightsManifest?: WeightGroup[]
   signature?: GraphTopology['signature']
 }
@@ -27,28 +27,20 @@ interface ModelJson {
  * What a TensorFlow.js model.json says, of a layers or a graph model. Throws a ModelError if it is neither, if a shard is
  * missing, or if the shards' sizes don't add up to the weights.
  */
-export async function inspectTfjs(path: string): Promise<Inspected> {
+export async function inspectTfjs(path: string, options: ReadOptions = {}): Promise<Inspected> {
   const model = await readModelJson(path)
   const topology = model.modelTopology
   if (topology === undefined || model.weightsManifest === undefined)
     throw new ModelError(`${path}: has no "modelTopology" or no "weightsManifest"; a TensorFlow.js model.json has both`)
-  const isGraph = topology.node !== undefined
-  const { facts, layout } = isGraph
-    ? readGraphTopology({ ...topology, signature: model.signature ?? topology.signature }, path)
-    : readLayersTopology(topology, path)
   const shards = await Promise.all(model.weightsManifest.map(group => shardsOf(group, path)))
-  return {
-    artifacts: [
-      {
-        format: isGraph ? 'tfjs-graph' : 'tfjs-layers',
-        path: basename(path),
-        layout,
-        files: [{ path: basename(path), from: path }, ...shards.flat()]
-      }
-    ],
-    facts,
-    notes: []
+  const files = { path: basename(path), files: [{ path: basename(path), from: path }, ...shards.flat()] }
+  if (topology.node === undefined) {
+    // Imported only here: it brings megabytes of WebAssembly that read HDF5.
+    const { inspectTfjsLayers } = await import('./inspect-keras.ts')
+    return await inspectTfjsLayers(path, { ...files, topology }, options)
   }
+  const { facts, layout } = readGraphTopology({ ...topology, signature: model.signature ?? topology.signature }, path)
+  return { artifacts: [{ format: 'tfjs-graph', layout, ...files }], facts, notes: [] }
 }
 
 async function readModelJson(path: string): Promise<ModelJson> {
@@ -72,12 +64,19 @@ async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Pro
   return files
 }
 
+/** Of a plain file in the model's folder: a model that comes from somebody may name any other. */
 async function sizeOf(shard: string, modelPath: string): Promise<number> {
-  try {
-    return (await stat(shard)).size
-  } catch {
-    throw new ModelError(`${shard}: missing, but ${basename(modelPath)} names it as a shard of its weights`)
-  }
+  const found = await lstat(shard).catch((error: NodeJS.ErrnoException) => error)
+  if (found instanceof Error)
+    throw new ModelError(
+      `${shard}: ${found.code === 'ENOENT' ? 'missing' : found.message}, but ${basename(modelPath)} names it as a shard of its weights`
+    )
+  const isInside = (await realpath(shard)).startsWith((await realpath(dirname(modelPath))) + sep)
+  if (!found.isFile() || !isInside)
+    throw new ModelError(
+      `${shard}: a shard of weights that is not a plain file in the folder of ${basename(modelPath)}: copy it there`
+    )
+  return found.size
 }
 
 const bytesOfType: Record<string, number> = {
