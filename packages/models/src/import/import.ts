@@ -2,9 +2,8 @@ import { stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import type { SourceFormat } from '../pull/catalog.ts'
 import { describe, type Statements } from './describe.ts'
-import { inspectOnnx } from './inspect-onnx.ts'
-import { inspectTfjs } from './inspect-tfjs.ts'
-import type { Inspected, Label } from './inspected.ts'
+import { inspectGuarded } from './guard.ts'
+import type { Label } from './inspected.ts'
 import { assertReplaceable, installModel } from './install.ts'
 import { readLabelList } from './labels.ts'
 import { ModelError } from '../store/manifest.ts'
@@ -51,7 +50,12 @@ export async function importModel(options: ImportOptions): Promise<Imported> {
   await assertReplaceable(name, { modelsDir, force })
   const labels =
     options.labels === undefined ? undefined : { path: options.labels, list: await labelsIn(options.labels) }
-  const inspected = await inspect(path, options)
+  const { format, architecture, output, size, activation } = options
+  const inspected = await inspectGuarded(
+    path,
+    { format, architecture, output, size, activation, labelCount: labels?.list.length },
+    { signal }
+  )
   const description = describe(
     inspected,
     { source: `imported from ${basename(options.path)}`, ...options, name },
@@ -81,34 +85,4 @@ async function fileOf(path: string): Promise<string> {
 function nameOf(path: string): string {
   const file = basename(path) === 'model.json' ? basename(dirname(resolve(path))) : basename(path, extname(path))
   return file.toLowerCase().replaceAll(' ', '-')
-}
-
-async function inspect(path: string, { format = formatOf(path), ...options }: ImportOptions): Promise<Inspected> {
-  switch (format) {
-    case 'onnx':
-      return await inspectOnnx(path)
-    case 'tfjs-layers':
-    case 'tfjs-graph':
-      return await inspectTfjs(path, options)
-    // Imported only here: the HDF5 library is megabytes of WebAssembly.
-    case 'keras-h5':
-      return await (await import('./inspect-keras.ts')).inspectKeras(path, options)
-  }
-}
-
-/** A model.json says itself which of the two it is. */
-function formatOf(path: string): SourceFormat {
-  switch (extname(path).toLowerCase()) {
-    case '.onnx':
-      return 'onnx'
-    case '.json':
-      return 'tfjs-layers'
-    case '.h5':
-    case '.hdf5':
-      return 'keras-h5'
-    default:
-      throw new ModelError(
-        `${path}: can't tell by its ending what it is: ONNX is .onnx, TensorFlow.js .json, Keras .h5 (save a .keras file as .h5 first)`
-      )
-  }
 }

@@ -1,5 +1,6 @@
 import {
   KerasError,
+  readKerasArchive,
   readKerasH5,
   readTfjsLayers,
   writeOnnx,
@@ -10,6 +11,8 @@ import {
 import type { Facts, Inspected, PlannedArtifact } from './inspected.ts'
 import { ModelError } from '../store/manifest.ts'
 import { rawPixels, unitPixels, usualOfKerasModel } from './preprocessing.ts'
+import { openSource } from './source-files.ts'
+import { openZip } from './zip.ts'
 import { readLayersTopology } from './tfjs-layers.ts'
 
 /** A model.json and its shards, as they go into an artifact. */
@@ -19,7 +22,27 @@ export type TfjsFiles = Pick<PlannedArtifact, 'path' | 'files'> & { topology: un
  * A Keras `.h5` as both artifacts. Throws a ModelError that names the file and the layer that can't be converted.
  */
 export async function inspectKeras(path: string, options: ReadOptions): Promise<Inspected> {
+  const { file } = await openSource(path)
+  await file.close()
   return inspected(await asModelError(readKerasH5(path, options)))
+}
+
+/** A `.keras` file, which is a zip. */
+export async function inspectKerasArchive(path: string, options: ReadOptions): Promise<Inspected> {
+  const zip = await openZip(path)
+  try {
+    const weights = [...zip.files.keys()].find(name => /^model\.weights\.(h5|npz)$/.test(name))
+    if (weights !== 'model.weights.h5')
+      throw new ModelError(`${path}: has no model.weights.h5: not a .keras file, or one in a form that is not read`)
+    const archive = {
+      config: await zip.read('config.json'),
+      metadata: await zip.read('metadata.json'),
+      weights: await zip.read(weights)
+    }
+    return inspected(await asModelError(readKerasArchive(path, archive, options)))
+  } finally {
+    zip.close()
+  }
 }
 
 /**
@@ -33,7 +56,7 @@ export async function inspectTfjsLayers(
 ): Promise<Inspected> {
   try {
     const { network, runsAsItIs } = await asModelError(readTfjsLayers(path, options))
-    const isChanged = options.activation !== undefined || options.output !== undefined
+    const isChanged = options.activation === 'sigmoid' || options.output !== undefined
     const own: PlannedArtifact = { format: 'tfjs-layers', layout: 'NHWC', ...files }
     return inspected(network, runsAsItIs && !isChanged ? own : tfjsArtifact(network))
   } catch (error) {

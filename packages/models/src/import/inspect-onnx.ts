@@ -1,4 +1,4 @@
-import { basename, dirname, join, normalize } from 'node:path'
+import { basename, dirname, normalize } from 'node:path'
 import {
   TensorProto_DataLocation,
   TensorProto_DataType,
@@ -14,6 +14,7 @@ import {
   type Inspected,
   type PlannedFile
 } from './inspected.ts'
+import type { InspectOptions } from './inspect.ts'
 import { ModelError } from '../store/manifest.ts'
 import { readOnnxGraph, type OnnxGraph } from './onnx-file.ts'
 
@@ -21,7 +22,7 @@ import { readOnnxGraph, type OnnxGraph } from './onnx-file.ts'
  * What an ONNX file says: size and layout of its input, classes, and whether it ends in softmax. Throws a ModelError if it is
  * not a classifier of pictures that the engines can run.
  */
-export async function inspectOnnx(path: string): Promise<Inspected> {
+export async function inspectOnnx(path: string, _options: InspectOptions): Promise<Inspected> {
   const graph = readOnnxGraph(path)
   const input = dimsOf(pictureInput(graph, path), path, 'input')
   const { layout, size } = readPictureShape(input, path)
@@ -155,7 +156,7 @@ function externalFiles({ initializers, nodes }: OnnxGraph, path: string): Planne
   const locations = new Set(
     [...initializers.values(), ...constants].filter(isExternal).map(tensor => locationOf(tensor, path))
   )
-  return [...locations].map(location => ({ path: location, from: join(dirname(path), location) }))
+  return [...locations].map(location => ({ path: location, folder: dirname(path) }))
 }
 
 function isExternal({ dataLocation }: TensorProto): boolean {

@@ -1,7 +1,7 @@
-import { lstat, readFile, realpath } from 'node:fs/promises'
-import { basename, dirname, join, posix, sep } from 'node:path'
+import { basename, dirname, join, posix } from 'node:path'
 import type { ReadOptions } from '@streamsight/keras'
 import type { Inspected, PlannedFile } from './inspected.ts'
+import { readText, sizeOfSibling } from './source-files.ts'
 import { ModelError } from '../store/manifest.ts'
 import { readGraphTopology, type GraphTopology } from './tfjs-graph.ts'
 
@@ -45,15 +45,17 @@ export async function inspectTfjs(path: string, options: ReadOptions = {}): Prom
 
 async function readModelJson(path: string): Promise<ModelJson> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as ModelJson
+    return JSON.parse(await readText(path)) as ModelJson
   } catch (error) {
+    if (error instanceof ModelError) throw error
     throw new ModelError(`${path}: can't read it as a TensorFlow.js model.json: ${(error as Error).message}`)
   }
 }
 
 async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Promise<PlannedFile[]> {
-  const files = paths.map(path => ({ path: posix.normalize(path), from: join(dirname(modelPath), path) }))
-  const sizes = await Promise.all(files.map(({ from }) => sizeOf(from, modelPath)))
+  const folder = dirname(modelPath)
+  const files = paths.map(path => ({ path: posix.normalize(path), folder }))
+  const sizes = await Promise.all(files.map(({ path }) => sizeOfSibling(folder, path)))
   const given = sizes.reduce((sum, size) => sum + size, 0)
   const wanted = weights.reduce((sum, weight) => sum + bytesOf(weight), 0)
   // Strings have no fixed size.
@@ -62,21 +64,6 @@ async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Pro
       `${join(dirname(modelPath), paths.join(', '))}: ${given} bytes, but the weights that ${basename(modelPath)} expects there take ${wanted}: download the model again`
     )
   return files
-}
-
-/** Of a plain file in the model's folder: a model that comes from somebody may name any other. */
-async function sizeOf(shard: string, modelPath: string): Promise<number> {
-  const found = await lstat(shard).catch((error: NodeJS.ErrnoException) => error)
-  if (found instanceof Error)
-    throw new ModelError(
-      `${shard}: ${found.code === 'ENOENT' ? 'missing' : found.message}, but ${basename(modelPath)} names it as a shard of its weights`
-    )
-  const isInside = (await realpath(shard)).startsWith((await realpath(dirname(modelPath))) + sep)
-  if (!found.isFile() || !isInside)
-    throw new ModelError(
-      `${shard}: a shard of weights that is not a plain file in the folder of ${basename(modelPath)}: copy it there`
-    )
-  return found.size
 }
 
 const bytesOfType: Record<string, number> = {

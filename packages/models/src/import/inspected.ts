@@ -15,8 +15,11 @@ export interface Label {
   id?: string | undefined
 }
 
-/** How one file gets into a model's directory: copied as it is, or written from what a conversion made. */
-export type PlannedFile = { path: string } & ({ from: string } | { content: Uint8Array | string })
+/**
+ * How one file gets into a model's directory: copied from where somebody said, copied from below a folder that it must lie in, or
+ * written from what a conversion made.
+ */
+export type PlannedFile = { path: string } & ({ from: string } | { folder: string } | { content: Uint8Array | string })
 
 /** An artifact before its files are written; its layout may still be open. */
 export interface PlannedArtifact {

@@ -1,9 +1,10 @@
-import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Description } from './describe.ts'
 import { digestFile } from '../store/digest.ts'
 import type { Label, PlannedArtifact, PlannedFile } from './inspected.ts'
 import { ModelError, parseManifest, type Artifact, type Manifest } from '../store/manifest.ts'
+import { assertRelative, copyTo, openSibling, openSource } from './source-files.ts'
 import { openModel, verifyArtifact, type Model } from '../store/store.ts'
 
 export interface InstallOptions {
@@ -87,8 +88,8 @@ async function writeFiles(dir: string, files: PlannedFile[]): Promise<Artifact['
   for (const file of files) {
     const target = within(dir, file.path)
     await mkdir(dirname(target), { recursive: true })
-    if ('from' in file) await copy(file.from, target)
-    else await writeFile(target, file.content)
+    if ('content' in file) await writeFile(target, file.content)
+    else await copyTo('from' in file ? await openSource(file.from) : await openSibling(file.folder, file.path), target)
     listed.push({ path: file.path, bytes: (await stat(target)).size, sha256: await digestFile(target, 'sha256') })
   }
   return listed
@@ -100,21 +101,8 @@ function within(dir: string, path: string): string {
     throw new ModelError(
       `a file of the model is called "${path}", as one that every model directory has: rename it, there and in the model`
     )
-  if (path.split('/').some(part => part === '' || part.startsWith('.')))
-    throw new ModelError(
-      `a file of the model is called "${path}": only files beside the model or below it, not hidden ones, can be imported`
-    )
+  assertRelative(path)
   return join(dir, path)
-}
-
-async function copy(from: string, to: string): Promise<void> {
-  try {
-    await copyFile(from, to)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      throw new ModelError(`${from}: missing, but the model refers to it`)
-    throw error
-  }
 }
 
 /** The old model stays until the new one is complete beside it, and comes back if the last step fails. */
