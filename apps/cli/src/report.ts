@@ -14,7 +14,7 @@ export function reportImported({ model: { dir, manifest }, settings, notes }: Im
   for (const { format, files } of artifacts)
     print(
       context,
-      `  ${format}: ${files.length} file${files.length === 1 ? '' : 's'}, ${formatBytes(files.reduce((sum, { bytes }) => sum + bytes, 0))}, verified`
+      `  ${format}: ${files.length} file${files.length === 1 ? '' : 's'}, ${formatBytes(files.reduce((sum, { bytes }) => sum + bytes, 0))}, verified and run`
     )
   const lines = showSettings(settings)
   for (const source of ['read', 'given'] as const) reportKnown(source, lines, context)

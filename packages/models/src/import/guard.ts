@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { memoryUsage } from 'node:process'
 import { Worker } from 'node:worker_threads'
 import { ModelError } from '../store/manifest.ts'
 import type { InspectOptions } from './inspect.ts'
@@ -7,7 +8,7 @@ import type { Inspected } from './inspected.ts'
 import type { Inspection } from './inspection-thread.ts'
 
 /** A file of a few megabytes is understood within a second, also on a slow machine. */
-const baseMs = 8_000
+const baseMs = 10_000
 /** A Keras file of 500 MB takes 6 s to convert on two cores (2026-11-25); disks may be slow. */
 const bytesPerMs = 10_000
 /** HDF5's WebAssembly and the library code take 150 MB, a conversion about four times the file. */
@@ -65,7 +66,7 @@ interface Waiting extends GuardOptions {
 /** What the thread says; a ModelError if it ends without a word, or passes a limit. */
 async function answered(worker: Worker, { path, signal, limits }: Waiting): Promise<Inspection> {
   const startedMs = performance.now()
-  const startBytes = process.memoryUsage.rss()
+  const startBytes = memoryUsage.rss()
   let watch: NodeJS.Timeout | undefined
   let abort = () => {}
   try {
@@ -75,7 +76,7 @@ async function answered(worker: Worker, { path, signal, limits }: Waiting): Prom
       watch = setInterval(() => {
         if (performance.now() - startedMs > limits.ms)
           refuse(`not understood within ${Math.round(limits.ms / 1_000)} s: it is damaged, or made to keep us busy`)
-        if (process.memoryUsage.rss() - startBytes > limits.bytes)
+        if (memoryUsage.rss() - startBytes > limits.bytes)
           refuse(
             `needs more than ${Math.round(limits.bytes / 1e6)} MB to be understood: it is damaged, or made for that`
           )

@@ -8,6 +8,7 @@ import { assertReplaceable, installModel } from './install.ts'
 import { readLabelList } from './labels.ts'
 import { ModelError } from '../store/manifest.ts'
 import type { Settings } from './settings.ts'
+import type { Trial } from './trial.ts'
 import { modelNamePattern } from '../store/schema.ts'
 import type { Model } from '../store/store.ts'
 
@@ -25,6 +26,8 @@ export interface ImportOptions extends Omit<Statements, 'name'> {
   architecture?: string | undefined
   force?: boolean | undefined
   signal?: AbortSignal | undefined
+  /** Runs the model before it is put in place; without it, a model that no engine runs shows only when it is served. */
+  trial?: Trial | undefined
 }
 
 export interface Imported {
@@ -40,7 +43,7 @@ export interface Imported {
  * the model are copied. Throws a ModelError that names the file or the option to give; nothing is left behind then.
  */
 export async function importModel(options: ImportOptions): Promise<Imported> {
-  const { modelsDir, force = false, signal } = options
+  const { modelsDir, force = false, signal, trial } = options
   const path = await fileOf(options.path)
   const name = options.name ?? nameOf(path)
   if (!modelNamePattern.test(name))
@@ -61,7 +64,7 @@ export async function importModel(options: ImportOptions): Promise<Imported> {
     { source: `imported from ${basename(options.path)}`, ...options, name },
     labels
   )
-  const model = await installModel(inspected.artifacts, description, { modelsDir, force, signal })
+  const model = await installModel(inspected.artifacts, description, { modelsDir, force, signal, trial })
   return { model, settings: description.settings, notes: description.notes }
 }
 

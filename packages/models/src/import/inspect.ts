@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import type { SourceFormat } from '../pull/catalog.ts'
 import { ModelError } from '../store/manifest.ts'
-import { inspectOnnx } from './inspect-onnx.ts'
+import { inspectOnnx } from './onnx/inspect.ts'
 import { inspectTfjs } from './inspect-tfjs.ts'
 import type { Activation, Inspected, Size } from './inspected.ts'
 

@@ -5,6 +5,7 @@ import { digestFile } from '../store/digest.ts'
 import type { Label, PlannedArtifact, PlannedFile } from './inspected.ts'
 import { ModelError, parseManifest, type Artifact, type Manifest } from '../store/manifest.ts'
 import { assertRelative, copyTo, openSibling, openSource } from './source-files.ts'
+import type { Trial } from './trial.ts'
 import { openModel, verifyArtifact, type Model } from '../store/store.ts'
 
 export interface InstallOptions {
@@ -12,6 +13,8 @@ export interface InstallOptions {
   /** Whether a model of this name may be replaced. */
   force: boolean
   signal?: AbortSignal | undefined
+  /** Runs the model once it is complete, and before it replaces another. */
+  trial?: Trial | undefined
 }
 
 /** A begun import whose process is gone leaves its directory behind; no import takes this long. */
@@ -26,7 +29,7 @@ export async function installModel(
   description: Description,
   options: InstallOptions
 ): Promise<Model> {
-  const { modelsDir, signal } = options
+  const { modelsDir, signal, trial } = options
   const { name } = description.manifest
   await assertReplaceable(name, options)
   await mkdir(modelsDir, { recursive: true })
@@ -36,6 +39,7 @@ export async function installModel(
     await writeModel(join(staging, name), artifacts, description)
     const model = await openModel(staging, name)
     for (const artifact of model.manifest.artifacts) await verifyArtifact(model, artifact)
+    await trial?.(model)
     signal?.throwIfAborted()
     await moveIntoPlace(staging, name, options)
   } catch (error) {
