@@ -65,9 +65,9 @@ export interface LayerNormalization {
   epsilon: number
 }
 
-/** `gelu` is x · Φ(x); `geluTanh` its usual approximation. */
+/** `gelu` is x · Φ(x). */
 export type ElementwiseFunction =
-  'elu' | 'sigmoid' | 'tanh' | 'swish' | 'selu' | 'softplus' | 'softsign' | 'gelu' | 'geluTanh' | 'mish'
+  'elu' | 'sigmoid' | 'tanh' | 'swish' | 'selu' | 'softplus' | 'softsign' | 'gelu' | 'mish'
 
 export type Operation =
   | Conv

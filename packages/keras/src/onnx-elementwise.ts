@@ -20,8 +20,6 @@ export function writeElementwise(graph: Graph, layer: LayerOf<'elementwise'>): v
       return writeGated(graph, layer, ['Softplus', 'Tanh'])
     case 'gelu':
       return writeGelu(graph, layer)
-    case 'geluTanh':
-      return writeGeluTanh(graph, layer)
     default:
       return graph.node({ op: operators[layer.function], inputs: layer.inputs, output: layer.name })
   }
@@ -46,16 +44,6 @@ function writeGelu(graph: Graph, { name, inputs }: Elementwise): void {
   const { constant, step } = createSteps(graph, name)
   const scaled = step('Mul', 'scaled', [input, constant('root-half', Math.SQRT1_2)])
   writeHalved(graph, { name, input, between: step('Erf', 'erf', [scaled]) })
-}
-
-/** x · (½ + ½ · tanh(√(2 ÷ π) · (x + 0.044715 · x³))). */
-function writeGeluTanh(graph: Graph, { name, inputs }: Elementwise): void {
-  const [input = ''] = inputs
-  const { constant, step } = createSteps(graph, name)
-  const square = step('Mul', 'square', [input, input])
-  const bent = step('Mul', 'bent', [square, constant('bend', 0.044715 * Math.sqrt(2 / Math.PI))])
-  const factor = step('Add', 'factor', [bent, constant('slope', Math.sqrt(2 / Math.PI))])
-  writeHalved(graph, { name, input, between: step('Tanh', 'tanh', [step('Mul', 'inner', [input, factor])]) })
 }
 
 /** x · (½ + ½ · y), with y between −1 and 1. */

@@ -68,6 +68,17 @@ async function readBytes(path: string): Promise<Buffer> {
   }
 }
 
+/** Those tensors of a model's weights that hold few values, by name: the numbers in a graph's arithmetic. */
+export async function readTfjsConstants(
+  path: string,
+  manifest: readonly unknown[],
+  { mostValues }: { mostValues: number }
+): Promise<Map<string, number[]>> {
+  const tensors = await readWeights(path, manifest)
+  const small = tensors.filter(({ shape }) => sizeOf(shape) <= mostValues)
+  return new Map(small.map(({ name, read }) => [name, [...read()]]))
+}
+
 /** The tensors of all groups; a group's shards are one run of bytes. */
 async function readWeights(path: string, manifest: readonly unknown[]): Promise<StoredTensor[]> {
   const tensors: StoredTensor[] = []
@@ -116,6 +127,7 @@ const encodings: ReadonlyMap<string, Encoding> = new Map([
   ['float16', { bytes: 2, read: (view, offset) => floatOf16(view.getUint16(offset, true)) }],
   ['uint16', { bytes: 2, read: (view, offset) => view.getUint16(offset, true) }],
   ['uint8', { bytes: 1, read: (view, offset) => view.getUint8(offset) }],
+  ['bool', { bytes: 1, read: (view, offset) => view.getUint8(offset) }],
   ['int32', { bytes: 4, read: (view, offset) => view.getInt32(offset, true) }]
 ])
 

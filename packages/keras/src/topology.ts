@@ -132,9 +132,11 @@ function inOrder(last: string | undefined): Feeds {
 function flattenFunctional(model: Nested, flattened: Flattened): string {
   const nodes = new Map(model.layers.map(parseNode).map(node => [node.name, node]))
   const calls = new Map([...nodes].map(([name, node]) => [name, readCalls(node.inbound)]))
+  const references = [...calls.values()].flat().flatMap(inputsOf)
   const ends = new Map<string, string>()
   const entered = new Set<string>()
   onlyOne(model, 'input_layers')
+  const outputs = referencesOf(model, 'output_layers')
 
   function end({ layer, use }: Reference): string {
     const key = `${use} ${layer}`
@@ -154,12 +156,19 @@ function flattenFunctional(model: Nested, flattened: Flattened): string {
   function feedsOf(node: Node, use: number): Feeds {
     if (node.className === 'InputLayer') return inOrder(model.feed)
     const all = calls.get(node.name) ?? []
-    const call = all[use] ?? (all.length === 1 ? all[0] : undefined)
+    const uses = [...references, ...outputs].filter(({ layer }) => layer === node.name).map(reference => reference.use)
+    // To Keras 2 the making of a model is its first use, which is not among those listed.
+    const offset = isModel(node) && Math.max(...uses) >= all.length ? 1 : 0
+    const call = all[use - offset] ?? (all.length === 1 ? all[0] : undefined)
     if (call === undefined) throw new KerasError(`layer "${node.name}" (${node.className}) has no inputs`)
     return resolve(call, end)
   }
 
   return end(outputOf(model))
+}
+
+function inputsOf({ positional, named }: Call<Reference>): Reference[] {
+  return [...positional, ...Object.values(named)].flatMap(argument => ('input' in argument ? [argument.input] : []))
 }
 
 /** A call with its inputs as places among the names of the layers that feed it. */
@@ -209,9 +218,13 @@ export function parseNode(value: unknown): Node {
 }
 
 /** `[["name", 0, 0]]`, or without the outer list in Keras 3; a dictionary of inputs is written as one of these. */
+function referencesOf({ config }: Nested, field: 'input_layers' | 'output_layers'): Reference[] {
+  const value = config[field]
+  return referencesIn(isConfig(value) ? Object.values(value) : value)
+}
+
 function onlyOne(model: Nested, field: 'input_layers' | 'output_layers'): Reference {
-  const value = model.config[field]
-  const references = referencesIn(isConfig(value) ? Object.values(value) : value)
+  const references = referencesOf(model, field)
   const [reference] = references
   if (reference === undefined || references.length > 1)
     throw new KerasError(
@@ -222,8 +235,7 @@ function onlyOne(model: Nested, field: 'input_layers' | 'output_layers'): Refere
 
 /** Where there are several, the one that was asked for. */
 function outputOf(model: Nested): Reference {
-  const value = model.config['output_layers']
-  const references = referencesIn(isConfig(value) ? Object.values(value) : value)
+  const references = referencesOf(model, 'output_layers')
   if (references.length < 2 || model.path.length > 0) return onlyOne(model, 'output_layers')
   const chosen = references.find(({ layer }) => layer === model.output)
   if (chosen !== undefined) return chosen

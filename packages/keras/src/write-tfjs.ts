@@ -23,7 +23,13 @@ export function writeTfjs(network: Network): { json: string; weights: Uint8Array
   const layers = fuseRelu(network.layers)
   const byName = new Map(layers.map(layer => [layer.name, layer]))
   for (const layer of layers) {
-    let { inputs } = layer
+    let inputs = layer.inputs.map((input, i) => {
+      if (layer.inputs.indexOf(input) === i) return input
+      // TensorFlow.js frees an input after its first use by a layer: a second one needs a tensor of its own.
+      const copy = `${layer.name}/again-${i}`
+      add(copy, [input], { className: 'Reshape', config: { target_shape: byName.get(input)?.shape } })
+      return copy
+    })
     const steps = toTfjs(layer, byName.get(inputs[0] ?? '') ?? layer)
     steps.forEach((step, i) => {
       const name = i === steps.length - 1 ? layer.name : `${layer.name}/step-${i + 1}`
@@ -94,7 +100,6 @@ const activations: Record<ElementwiseFunction, string> = {
   softplus: 'softplus',
   softsign: 'softsign',
   gelu: 'gelu',
-  geluTanh: 'gelu_new',
   mish: 'mish'
 }
 

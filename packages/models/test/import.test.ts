@@ -117,7 +117,9 @@ test('a name that can’t be one, a file that is not there and one of an unknown
   writeFileSync(join(from, 'weights.pt'), 'x')
   await assert.rejects(
     importFrom('weights.pt'),
-    fails(/weights\.pt: can't tell by its ending what it is: ONNX is \.onnx, TensorFlow\.js \.json, Keras \.keras or \.h5/)
+    fails(
+      /weights\.pt: can't tell by its ending what it is: ONNX is \.onnx, TensorFlow\.js \.json, Keras \.keras or \.h5/
+    )
   )
   await assert.rejects(importFrom('.', { name: 'x' }), fails(/a folder without model\.json/))
 })

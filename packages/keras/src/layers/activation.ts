@@ -98,6 +98,7 @@ export function addFunction(build: Build, input: Layer, name: string): Layer {
     const gate = addHardSigmoid(build, input, 1 / 6)
     return build.add({ operation: { kind: 'multiply' }, inputs: [input, gate], shape: input.shape })
   }
+  if (plain === 'gelutanh' || plain === 'gelunew') return addGeluTanh(build, input)
   throw new KerasError(
     `${describeLayer(build.layer)}: activation "${name}" is not supported; those that are: linear, hard_sigmoid, hard_swish, ${[...simpleFunctions.keys()].join(', ')}`
   )
@@ -117,8 +118,6 @@ const simpleFunctions: ReadonlyMap<string, Operation> = new Map<string, Operatio
   ['softplus', { kind: 'elementwise', function: 'softplus' }],
   ['softsign', { kind: 'elementwise', function: 'softsign' }],
   ['gelu', { kind: 'elementwise', function: 'gelu' }],
-  ['gelutanh', { kind: 'elementwise', function: 'geluTanh' }],
-  ['gelunew', { kind: 'elementwise', function: 'geluTanh' }],
   ['mish', { kind: 'elementwise', function: 'mish' }],
   ['logsoftmax', { kind: 'logSoftmax' }]
 ])
@@ -126,6 +125,16 @@ const simpleFunctions: ReadonlyMap<string, Operation> = new Map<string, Operatio
 /** slope · x + ½, between 0 and 1. */
 function addHardSigmoid(build: Build, input: Layer, slope: number): Layer {
   return addSimple(build, addAffine(build, input, { scale: slope, offset: 0.5 }), { kind: 'relu', max: 1 })
+}
+
+/** The usual approximation of gelu: x · (½ + ½ · tanh(√(2 ÷ π) · (x + 0.044715 · x³))). */
+function addGeluTanh(build: Build, input: Layer): Layer {
+  const slope = Math.sqrt(2 / Math.PI)
+  const times = (a: Layer, b: Layer) =>
+    build.add({ operation: { kind: 'multiply' }, inputs: [a, b], shape: input.shape })
+  const factor = addAffine(build, times(input, input), { scale: 0.044715 * slope, offset: slope })
+  const bent = addSimple(build, times(input, factor), { kind: 'elementwise', function: 'tanh' })
+  return times(input, addAffine(build, bent, { scale: 0.5, offset: 0.5 }))
 }
 
 /** The smaller of x and `max`, as max − relu(max − x): every format has these. */

@@ -1,5 +1,5 @@
 import { basename, dirname, join, posix } from 'node:path'
-import type { ReadOptions } from '@streamsight/keras'
+import { KerasError, readTfjsConstants, type ReadOptions } from '@streamsight/keras'
 import type { Inspected, PlannedFile } from './inspected.ts'
 import { readText, sizeOfSibling } from './source-files.ts'
 import { ModelError } from '../store/manifest.ts'
@@ -39,8 +39,20 @@ export async function inspectTfjs(path: string, options: ReadOptions = {}): Prom
     const { inspectTfjsLayers } = await import('./inspect-keras.ts')
     return await inspectTfjsLayers(path, { ...files, topology }, options)
   }
-  const { facts, layout } = readGraphTopology({ ...topology, signature: model.signature ?? topology.signature }, path)
+  const signature = model.signature ?? topology.signature
+  const constants = await constantsOf(model.weightsManifest, path)
+  const { facts, layout } = readGraphTopology({ ...topology, signature }, constants, path)
   return { artifacts: [{ format: 'tfjs-graph', layout, ...files }], facts, notes: [] }
+}
+
+/** Strings and complex numbers among the weights can't be read: then nothing is known of the graph's arithmetic. */
+async function constantsOf(manifest: WeightGroup[], path: string): Promise<Map<string, number[]>> {
+  try {
+    return await readTfjsConstants(path, manifest, { mostValues: 4 })
+  } catch (error) {
+    if (error instanceof KerasError) return new Map()
+    throw error
+  }
 }
 
 async function readModelJson(path: string): Promise<ModelJson> {
