@@ -13,7 +13,7 @@ import {
   useWasm,
   type Images
 } from '../packages/keras/test/run.ts'
-import { comparePhotos } from './keras/photos.ts'
+import { comparePhotos } from './support/photos.ts'
 import { prepareEnvironment, pythonOf, type Environment } from './support/python.ts'
 
 const sources = join(import.meta.dirname, 'keras')
@@ -27,6 +27,9 @@ const python = pythonOf(environments.newest)
 const tolerance = 1e-3
 const artifacts = { onnx: runOnnx, 'tfjs-layers': runTfjs }
 const columns = [8, 20, 16, 13, 12] as const
+
+/** Models with their preprocessing inside, on photos. */
+const photos = { script: join(sources, 'photos.py'), engines: ['onnx-cpu', 'tfjs-wasm'], say } as const
 
 /** A model in the index.json of save.py; a file of Keras' scores is [images, classes]. */
 interface SavedModel {
@@ -50,10 +53,12 @@ async function main(): Promise<void> {
   await useWasm()
   say(['keras', 'model', 'form', 'artifact', 'difference'], 'same best')
   const passes = [...(await compareVersion('3')), ...(await compareVersion('2'))]
-  passes.push(...(await comparePhotos(python, { version: '3', say })))
+  passes.push(...(await comparePhotos({ ...photos, python, args: ['3'], label: '3.15' })))
   const obstacle2 = prepareEnvironment(environments.keras2)
   if (obstacle2 === undefined)
-    passes.push(...(await comparePhotos(pythonOf(environments.keras2), { version: '2', say })))
+    passes.push(
+      ...(await comparePhotos({ ...photos, python: pythonOf(environments.keras2), args: ['2'], label: '2.15' }))
+    )
   else console.log(`Nothing was compared with Keras 2.15: ${obstacle2}`)
   const failed = passes.filter(passed => !passed).length
   console.log(`${passes.length - failed} passed, ${failed} failed`)

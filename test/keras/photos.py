@@ -201,17 +201,28 @@ def save(photos):
     (folder / "index.json").write_text(json.dumps(index))
 
 
+def probabilities(model, inputs):
+    scores = np.array(model.predict(inputs, verbose=0), dtype="float32")
+    if scores.shape[-1] == 1:
+        return np.concatenate([1 - scores, scores], axis=-1)
+    return scores if np.allclose(scores.sum(axis=-1), 1, atol=1e-2) else np.array(tf.nn.softmax(scores))
+
+
 def answer():
     for entry in json.loads((folder / "index.json").read_text()):
         shape = json.loads((folder / f"{entry['name']}.shape").read_text())
         pixels = np.fromfile(folder / f"{entry['name']}.pixels", dtype=np.uint8).reshape(shape).astype("float32")
         # Keras 3 writes operators into an .h5 file but can't read them from there.
         model = keras.models.load_model(folder / entry["files"][-1], compile=False)
-        scores = np.array(model.predict(PREPARE[entry["prepare"]](pixels), verbose=0), dtype="float32")
-        if scores.shape[-1] == 1:
-            scores = np.concatenate([1 - scores, scores], axis=-1)
-        elif not np.allclose(scores.sum(axis=-1), 1, atol=1e-3):
-            scores = np.array(tf.nn.softmax(scores))
+        inputs = PREPARE[entry["prepare"]](pixels)
+        scores = probabilities(model, inputs)
+        scores.argmax(axis=-1).astype("uint8").tofile(folder / f"{entry['name']}.top")
+        if "mixed_float16" in model.to_json():
+            # Half precision has three digits: what the same weights give in single precision is what counts beyond the top.
+            config = model.to_json().replace("mixed_float16", "float32").replace('"float16"', '"float32"')
+            exact = keras.models.model_from_json(config)
+            exact.set_weights(model.get_weights())
+            scores = probabilities(exact, inputs)
         scores.astype("float32").tofile(folder / f"{entry['name']}.output")
 
 

@@ -1,4 +1,4 @@
-/** Models saved by Keras, imported with no flag but labels, on photos: the worker's answers against those of Keras. */
+/** Models that Python saved, imported with no flag but labels, on photos: the worker's answers against those of Python. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,28 +10,38 @@ import { createDecoder } from '../../apps/worker/src/pixels/decode.ts'
 import { rank } from '../../apps/worker/src/rank.ts'
 import { createImageWriter } from '../../apps/worker/src/tensor.ts'
 
-const script = join(import.meta.dirname, 'photos.py')
 const threadScript = new URL('../../apps/worker/dist/engines/thread.js', import.meta.url)
 const folderOfPhotos = join(import.meta.dirname, '../../../shared/assets/photos')
 const photoCount = 40
-/** Of probabilities. Half precision, in which Keras computes under mixed_float16, has three digits. */
+/** Of probabilities. */
 const tolerance = 1e-3
-const halfTolerance = 2e-2
 
+type Engine = 'onnx-cpu' | 'tfjs-wasm'
+/** A model in the index.json that a script writes. */
 interface Saved {
   name: string
   classes: number
   files: string[]
 }
-type Say = (cells: readonly string[], last: string) => void
+/**
+ * A Python program with the commands `save FOLDER`, which writes models and index.json, and `answer FOLDER`, which reads
+ * MODEL.pixels and writes MODEL.output, probabilities, and MODEL.top, the best class of each photo.
+ */
+export interface Suite {
+  python: string
+  script: string
+  /** After the folder, for both commands. */
+  args?: readonly string[]
+  engines: readonly Engine[]
+  /** For the first column of the table. */
+  label: string
+  say: (cells: readonly string[], last: string) => void
+}
 
-/** One result for each artifact of each file; none where the photos are not here. */
-export async function comparePhotos(
-  python: string,
-  { version, say }: { version: '2' | '3'; say: Say }
-): Promise<boolean[]> {
+/** One result for each engine and file; none where the photos are not here. */
+export async function comparePhotos(suite: Suite): Promise<boolean[]> {
   if (!existsSync(folderOfPhotos)) {
-    console.log('models with their preprocessing inside were left out: they need ../shared/assets/photos')
+    console.log('answers on photos were left out: they need ../shared/assets/photos')
     return []
   }
   const folder = mkdtempSync(join(tmpdir(), 'streamsight-photos-'))
@@ -40,25 +50,25 @@ export async function comparePhotos(
       .filter(name => /\.jpe?g$/i.test(name))
       .slice(0, photoCount)
       .map(name => join(folderOfPhotos, name))
-    run(python, ['save', folder, version, ...photos.slice(0, 12)])
+    run(suite, ['save', folder, ...(suite.args ?? []), ...photos.slice(0, 12)])
     const models = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as Saved[]
     const imported = new Map<string, Model | Error>()
     for (const saved of models) await importAll(saved, { folder, imported, photos })
-    run(python, ['answer', folder, version])
+    run(suite, ['answer', folder, ...(suite.args ?? [])])
     const passes: boolean[] = []
-    for (const saved of models) passes.push(...(await compareFiles(saved, { folder, version, say, imported })))
+    for (const saved of models) passes.push(...(await compareFiles(saved, { folder, suite, imported })))
     return passes
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-function run(python: string, args: string[]): void {
+function run({ python, script }: Suite, args: string[]): void {
   const { status, stderr } = spawnSync(python, [script, ...args], {
     encoding: 'utf8',
     env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3', CUDA_VISIBLE_DEVICES: '-1' }
   })
-  if (status !== 0) throw new Error(`photos.py ${args[0]} failed:\n${stderr}`)
+  if (status !== 0) throw new Error(`${script} ${args[0]} failed:\n${stderr}`)
 }
 
 interface Importing {
@@ -95,21 +105,20 @@ async function importAll(saved: Saved, { folder, imported, photos }: Importing):
 }
 
 interface Comparing extends Omit<Importing, 'photos'> {
-  version: string
-  say: Say
+  suite: Suite
 }
 
-async function compareFiles(saved: Saved, { folder, version, say, imported }: Comparing): Promise<boolean[]> {
+async function compareFiles(saved: Saved, { folder, suite, imported }: Comparing): Promise<boolean[]> {
   const passes: boolean[] = []
+  const { say, label, engines } = suite
   for (const file of saved.files) {
-    for (const engine of ['onnx-cpu', 'tfjs-wasm'] as const) {
-      const row = [version, saved.name, file.replace(/.*\./, '.'), engine]
+    for (const engine of engines) {
+      const row = [label, saved.name, file.slice(saved.name.length), engine]
       const model = imported.get(file)
       try {
         if (model === undefined || model instanceof Error) throw model ?? new Error('not imported')
         const { difference, same, photos } = await compareModel(saved, { folder, model, engine })
-        const limit = saved.name.startsWith('mixed') ? halfTolerance : tolerance
-        const passed = same === photos && difference <= limit
+        const passed = same === photos && difference <= tolerance
         say([...row, difference.toExponential(1)], `${same} of ${photos}${passed ? '' : '   FAILED'}`)
         passes.push(passed)
       } catch (error) {
@@ -123,10 +132,11 @@ async function compareFiles(saved: Saved, { folder, version, say, imported }: Co
 
 async function compareModel(
   { name, classes }: Saved,
-  { folder, model, engine }: { folder: string; model: Model; engine: 'onnx-cpu' | 'tfjs-wasm' }
+  { folder, model, engine }: { folder: string; model: Model; engine: Engine }
 ): Promise<{ difference: number; same: number; photos: number }> {
   const { input, output } = model.manifest
   const expected = new Float32Array(new Uint8Array(readFileSync(join(folder, `${name}.output`))).buffer)
+  const tops = readFileSync(join(folder, `${name}.top`))
   const pixels = readFileSync(join(folder, `${name}.pixels`))
   const bytes = input.width * input.height * 3
   const inference = await startInference({ model, choice: engine, threads: 2 }, { script: threadScript })
@@ -140,7 +150,7 @@ async function compareModel(
     const scores = await inference.infer(batch, 1)
     const answers = rank(scores.slice(), labels, { activation: output.activation, topK: classes })
     const row = expected.subarray(i * classes, (i + 1) * classes)
-    if (Number(answers[0]?.label) === row.indexOf(Math.max(...row))) same++
+    if (Number(answers[0]?.label) === tops[i]) same++
     for (const { label, probability } of answers)
       difference = Math.max(difference, Math.abs(probability - (row[Number(label)] ?? Number.NaN)))
   }
