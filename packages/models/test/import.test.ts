@@ -121,7 +121,9 @@ test('a name that can’t be one, a file that is not there and one of an unknown
   writeFileSync(join(from, 'weights.xyz'), 'x')
   await assert.rejects(
     importFrom('weights.xyz'),
-    fails(/weights\.xyz: can't tell by its ending what it is: ONNX is \.onnx, TensorFlow\.js \.json, Keras \.h5/)
+    fails(
+      /weights\.xyz: can't tell by its ending what it is: ONNX is \.onnx, TensorFlow\.js \.json, Keras \.keras or \.h5/
+    )
   )
   mkdirSync(join(from, 'empty'))
   await assert.rejects(importFrom('empty'), fails(/empty: no model in this folder: looked for .*, found nothing/))

@@ -64,7 +64,10 @@ async function importFile({ file, companion, ...found }: ModelFile, options: Imp
   const labels =
     options.labels === undefined ? undefined : { path: options.labels, list: await readLabelList(options.labels) }
   const labelCount = (labels?.list ?? companion.facts.labels?.value)?.length
-  const inspected = await inspectGuarded(file, { format, architecture, output, labelCount }, { signal })
+  const size = options.size ?? companion.facts.size?.value
+  const { activation } = options
+  const known = { format, architecture, output, size, activation, labelCount }
+  const inspected = await inspectGuarded(file, known, { signal })
   const source = `imported from ${basename(options.path)}`
   const description = describe(withCompanion(inspected, companion), { source, ...options, name }, labels)
   const model = await installModel(inspected.artifacts, description, { modelsDir, force, signal, trial })

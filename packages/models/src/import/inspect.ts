@@ -3,7 +3,7 @@ import type { SourceFormat } from '../pull/catalog.ts'
 import { ModelError } from '../store/manifest.ts'
 import { inspectOnnx } from './onnx/inspect.ts'
 import { inspectTfjs } from './inspect-tfjs.ts'
-import type { Inspected } from './inspected.ts'
+import type { Activation, Inspected, Size } from './inspected.ts'
 import { withCompanion } from './kinds/combine.ts'
 import { readOnnxMetadata } from './kinds/onnx-metadata.ts'
 import { readOnnxGraph } from './onnx/graph-file.ts'
@@ -16,6 +16,10 @@ export interface InspectOptions {
   architecture?: string | undefined
   /** Which of several outputs holds the scores. */
   output?: string | undefined
+  /** The size of pictures, for a Keras model that takes any. */
+  size?: Size | undefined
+  /** `sigmoid` adds one to a Keras model that ends in a single score without an activation. */
+  activation?: Activation | undefined
   /** How many labels were given: of several outputs, the one with as many scores is meant. */
   labelCount?: number | undefined
 }
@@ -27,10 +31,12 @@ export async function inspect(path: string, options: InspectOptions): Promise<In
       return await inspectOnnxModel(path, options)
     case 'tfjs-layers':
     case 'tfjs-graph':
-      return await inspectTfjsModel(path)
+      return await inspectTfjs(path, options)
     // Imported only here: the HDF5 library is megabytes of WebAssembly.
     case 'keras-h5':
-      return await (await import('./inspect-keras.ts')).inspectKeras(path, options.architecture)
+      return await (await import('./inspect-keras.ts')).inspectKeras(path, options)
+    case 'keras':
+      return await (await import('./inspect-keras.ts')).inspectKerasArchive(path, options)
   }
 }
 
@@ -40,12 +46,6 @@ async function inspectOnnxModel(path: string, options: InspectOptions): Promise<
   const metadata = new Map(model.metadataProps.map(({ key, value }) => [key, value]))
   const beside = readOnnxMetadata({ metadata, outputs: outputs.map(({ name }) => name) }, path)
   return withCompanion(await inspectOnnx(path, options), beside)
-}
-
-async function inspectTfjsModel(path: string): Promise<Inspected> {
-  const inspected = await inspectTfjs(path)
-  const isLayers = inspected.artifacts.some(({ format }) => format === 'tfjs-layers')
-  return isLayers ? await (await import('./inspect-keras.ts')).withOnnx(inspected, path) : inspected
 }
 
 /** A model.json says itself which of the two it is. */
@@ -58,9 +58,11 @@ function formatOf(path: string): SourceFormat {
     case '.h5':
     case '.hdf5':
       return 'keras-h5'
+    case '.keras':
+      return 'keras'
     default:
       throw new ModelError(
-        `${path}: can't tell by its ending what it is: ONNX is .onnx, TensorFlow.js .json, Keras .h5 (save a .keras file as .h5 first)`
+        `${path}: can't tell by its ending what it is: ONNX is .onnx, TensorFlow.js .json, Keras .keras or .h5`
       )
   }
 }

@@ -36,14 +36,15 @@ export type PresetName = keyof typeof presets
 export const presetNames = Object.keys(presets) as PresetName[]
 
 /**
- * Which of its three modes `keras.applications` uses for which models, by the start of the name that it gives them. EfficientNet is
- * not among them: whether it scales in layers of its own, its layers tell and not its name.
+ * Which of its three modes `keras.applications` uses for which models, by the start of the name that it gives them. Where a model
+ * has layers that scale, those count and not its name; these are for MobileNetV3, EfficientNetV2 and ConvNeXt without them.
  */
 const kerasModels: ReadonlyArray<readonly [RegExp, PresetName]> = [
   [/^resnet(50|101|152)v2/, 'keras-tf'],
   [/^(resnet(50|101|152)|vgg(16|19))/, 'keras-caffe'],
   [/^(mobilenet|inception|xception|nasnet)/, 'keras-tf'],
-  [/^densenet/, 'keras-torch']
+  [/^efficientnetv2/, 'keras-tf'],
+  [/^(densenet|convnext)/, 'keras-torch']
 ]
 
 /** What a model of `keras.applications` with this name usually wants, as a guess; undefined for any other name. */
@@ -52,9 +53,15 @@ export function usualOfKerasModel(name: string): { preset: PresetName; because: 
   return preset && { preset, because: `keras.applications prepares pictures so for ${name}` }
 }
 
+/** Facts of a model that takes pixels of 0-1; `from` says what tells that. */
+export function unitPixels(from: string) {
+  return { ...rawPixels(from), scale: { value: 1 / 255, from } }
+}
+
 /** Facts of a model that takes pixels as they are, 0-255; `from` says what tells that. */
 export function rawPixels(from: string) {
   return {
+    channels: { value: 'RGB' as const, from },
     scale: { value: 1, from },
     mean: { value: [...identity.mean], from },
     std: { value: [...identity.std], from }

@@ -63,7 +63,7 @@ function endOf(graph: OnnxGraph, node: NodeProto, follow: Follow): End | undefin
   if (softmax.has(opType)) return { kind: 'probabilities', mass: 1, node }
   if (sigmoid.has(opType)) return { kind: 'sigmoid', node }
   if (logits.has(opType)) return { kind: 'logits', node }
-  if (pools.has(opType)) return pooled(graph, node, follow(first))
+  if (pools.has(opType)) return pooled(graph, node, follow)
   if (opType === 'Mul' || opType === 'QLinearMul')
     return (
       scaled(node, { of: first, by: constantOf(graph, second) }, follow) ??
@@ -76,13 +76,35 @@ function endOf(graph: OnnxGraph, node: NodeProto, follow: Follow): End | undefin
 }
 
 /** The mean of probabilities is probabilities; that of what a layer has rectified, a feature of the picture. */
-function pooled(graph: OnnxGraph, node: NodeProto, end: End | undefined): End | undefined {
+function pooled(graph: OnnxGraph, node: NodeProto, follow: Follow): End | undefined {
+  const [first = ''] = node.input
+  const stacked = stackOf(graph, first)
+  if (stacked !== undefined && node.opType === 'ReduceMean') return averaged(node, stacked.map(follow))
+  const end = follow(first)
   if (end !== undefined)
     return end.kind === 'probabilities'
       ? { ...end, node }
       : { kind: end.kind === 'sigmoid' ? 'features' : end.kind, node }
   const before = graph.makers.get(node.input[0] ?? '')
   return before !== undefined && rectifiers.has(before.opType) ? { kind: 'features', node } : { kind: 'logits', node }
+}
+
+/** What PyTorch's `torch.stack` puts side by side along a new axis; undefined for a tensor that is no stack. */
+function stackOf(graph: OnnxGraph, tensor: string): string[] | undefined {
+  const maker = graph.makers.get(tensor)
+  const isStack =
+    maker?.opType === 'Concat' && maker.input.every(name => graph.makers.get(name)?.opType === 'Unsqueeze')
+  return isStack ? maker.input : undefined
+}
+
+/** The mean of several models' scores, where they are of one kind. */
+function averaged(node: NodeProto, ends: Array<End | undefined>): End | undefined {
+  const [first] = ends
+  const isOneKind = first !== undefined && ends.every(end => end?.kind === first.kind)
+  if (!isOneKind) return undefined
+  const masses = ends.flatMap(end => (end?.kind === 'probabilities' ? [end.mass] : []))
+  if (masses.length === 0) return first
+  return { kind: 'probabilities', mass: masses.reduce((sum, mass) => sum + mass, 0) / masses.length, node }
 }
 
 function scaled(
