@@ -55,7 +55,7 @@ const teachableMachinePixels = {
   fit: 'cover',
   cropFraction: 1,
   kernel: 'linear',
-  scale: 1 / 127,
+  scale: 1 / 127.5,
   mean: [1, 1, 1],
   std: [1, 1, 1]
 }
@@ -68,7 +68,7 @@ test('E4: a folder of Teachable Machine is read whole from its metadata.json', a
   assert.deepEqual(pixelsOf(imported), teachableMachinePixels)
   assert.deepEqual(labelsOf(imported), tenLabels)
   assert.deepEqual(imported.settings.scale, {
-    value: 1 / 127,
+    value: 1 / 127.5,
     source: 'read',
     from: 'metadata.json of Teachable Machine'
   })

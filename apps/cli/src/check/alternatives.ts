@@ -20,7 +20,7 @@ const arithmetics: Arithmetic[] = [
   { scale: 1, mean: flat(0), std: flat(1) },
   { scale: 1 / 255, mean: flat(0), std: flat(1) },
   { scale: 1 / 127.5, mean: flat(1), std: flat(1) },
-  // Teachable Machine's, and that of EfficientNet-Lite.
+  // Teachable Machine's in JavaScript, and that of EfficientNet-Lite.
   { scale: 1 / 127, mean: flat(1), std: flat(1) },
   { scale: 1, mean: flat(127), std: flat(128) },
   ...bothOrders(presets.imagenet),
