@@ -1,9 +1,9 @@
 /** `npm run test:keras`: what Keras 2 and 3 compute, against what the artifacts made from their files compute. */
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readKerasH5 } from '../packages/models/src/keras/read-h5.ts'
+import { readKerasH5 } from '../packages/keras/src/read-h5.ts'
 import {
   best,
   largestDifference,
@@ -12,15 +12,24 @@ import {
   runTfjs,
   useWasm,
   type Images
-} from '../packages/models/test/keras/run.ts'
+} from '../packages/keras/test/run.ts'
+import { comparePhotos } from './support/photos.ts'
+import { prepareEnvironment, pythonOf, type Environment } from './support/python.ts'
 
 const sources = join(import.meta.dirname, 'keras')
-const environment = join(import.meta.dirname, '../.venv-keras')
-const python = join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
+/** Keras 3 with Keras 2 as it lives on in tf_keras, and the last TensorFlow that had Keras 2 as its own. */
+const environments = {
+  newest: { folder: join(import.meta.dirname, '../.venv-keras'), requirements: join(sources, 'requirements.txt') },
+  keras2: { folder: join(import.meta.dirname, '../.venv-keras-2'), requirements: join(sources, 'requirements-2.txt') }
+} satisfies Record<string, Environment>
+const python = pythonOf(environments.newest)
 /** Of probabilities: what the artifacts of one model may differ by. */
 const tolerance = 1e-3
 const artifacts = { onnx: runOnnx, 'tfjs-layers': runTfjs }
-const columns = [8, 16, 16, 13, 12] as const
+const columns = [8, 20, 16, 13, 12] as const
+
+/** Models with their preprocessing inside, on photos. */
+const photos = { script: join(sources, 'photos.py'), engines: ['onnx-cpu', 'tfjs-wasm'], say } as const
 
 /** A model in the index.json of save.py; a file of Keras' scores is [images, classes]. */
 interface SavedModel {
@@ -38,35 +47,22 @@ interface Comparison {
 await main()
 
 async function main(): Promise<void> {
-  const obstacle = prepareEnvironment()
+  const obstacle = prepareEnvironment(environments.newest)
   if (obstacle !== undefined) return console.log(`Nothing was compared with Keras: ${obstacle}`)
 
   await useWasm()
   say(['keras', 'model', 'form', 'artifact', 'difference'], 'same best')
   const passes = [...(await compareVersion('3')), ...(await compareVersion('2'))]
+  passes.push(...(await comparePhotos({ ...photos, python, args: ['3'], label: '3.15' })))
+  const obstacle2 = prepareEnvironment(environments.keras2)
+  if (obstacle2 === undefined)
+    passes.push(
+      ...(await comparePhotos({ ...photos, python: pythonOf(environments.keras2), args: ['2'], label: '2.15' }))
+    )
+  else console.log(`Nothing was compared with Keras 2.15: ${obstacle2}`)
   const failed = passes.filter(passed => !passed).length
   console.log(`${passes.length - failed} passed, ${failed} failed`)
   process.exitCode = failed === 0 && passes.length > 0 ? 0 : 1
-}
-
-/** Installs Keras, once: it takes 1.6 GB. Gives the reason if it can't be had here. */
-function prepareEnvironment(): string | undefined {
-  const wanted = join(sources, 'requirements.txt')
-  const installed = join(environment, 'requirements.txt')
-  if (existsSync(installed) && readFileSync(installed, 'utf8') === readFileSync(wanted, 'utf8')) return undefined
-  if (!succeeds('python3', ['-c', 'import sys, venv; sys.exit(sys.version_info < (3, 9))']))
-    return 'there is no python3 from 3.9 on with venv'
-  if (!succeeds('python3', ['-m', 'venv', '--clear', environment]))
-    return 'python3 could not make a virtual environment'
-  console.log('installing Keras into .venv-keras …')
-  if (!succeeds(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', wanted]))
-    return 'pip could not install test/keras/requirements.txt'
-  copyFileSync(wanted, installed)
-  return undefined
-}
-
-function succeeds(command: string, args: string[]): boolean {
-  return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
 
 /** One result for each artifact of each file that this version of Keras writes. */

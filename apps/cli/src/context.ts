@@ -4,6 +4,8 @@ import type { Output } from './progress.ts'
 export interface Context {
   /** Where answers and progress go. */
   output: Output
+  /** Where a person answers questions; none where nobody can. */
+  input?: NodeJS.ReadStream
   /** Relative paths that a person typed are meant from here. */
   resolve: (path: string) => string
   env: Record<string, string | undefined>

@@ -14,6 +14,11 @@ export function formatSeconds(seconds: number): string {
   return minutes > 0 ? `${minutes} min ${whole % 60} s` : `${whole} s`
 }
 
+/** A scale as people write it: 1/255 says more than 0.00392156862745098. */
+export function formatScale(scale: number): string {
+  return scale !== 0 && Math.abs(scale) < 1 ? `1/${Number((1 / scale).toPrecision(6))}` : String(scale)
+}
+
 /** Rows in columns of equal width, two blanks apart; the first row is the heading. */
 export function formatTable(rows: string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))

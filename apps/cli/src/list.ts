@@ -5,23 +5,30 @@ import { formatBytes, formatTable } from './format.ts'
 
 /** `model list`: what is in the folder of models, and what the catalog could add. */
 export async function list(
-  { modelsDir, catalog }: { modelsDir: string; catalog: string },
+  { modelsDir, catalog, json }: { modelsDir: string; catalog: string; json: boolean },
   context: Context
 ): Promise<ExitCode> {
   const listed = await listModels(modelsDir)
+  if (json) {
+    print(context, JSON.stringify(listed.map(asJson), null, 2))
+    return 0
+  }
   print(context, listed.length === 0 ? `No models in ${modelsDir}.` : `Models in ${modelsDir}:\n`)
   if (listed.length > 0)
     print(
       context,
       formatTable([['NAME', 'VERSION', 'CLASSES', 'INPUT', 'ARTIFACTS', 'SIZE', 'STATE'], ...listed.map(row)])
     )
-  for (const model of listed) if (model.state === 'broken') print(context, `\n${model.name} is broken: ${model.fault}`)
+  for (const model of listed) {
+    if (model.state === 'broken') print(context, `\n${model.name} is broken: ${model.fault}`)
+    else if (model.model.manifest.assumed !== undefined) print(context, `\n${assumedLine(model.model)}`)
+  }
 
   const others = (await readCatalog(catalog)).filter(({ name }) => !listed.some(model => model.name === name))
   if (others.length > 0)
     print(
       context,
-      `\nTo be pulled with "npm run model -- pull <name>":\n\n${formatTable([['NAME', 'VERSION', 'DOWNLOAD', 'LICENSE', 'WHAT'], ...others.map(catalogRow)])}`
+      `\nAvailable with "npm run model -- pull <name>":\n\n${formatTable([['NAME', 'VERSION', 'DOWNLOAD', 'LICENSE', 'WHAT'], ...others.map(catalogRow)])}`
     )
   return 0
 }
@@ -36,10 +43,23 @@ function row(listed: Listed): string[] {
     version,
     String(output.classes),
     `${input.width}x${input.height}`,
-    artifacts.map(({ format }) => format).join(', '),
+    artifacts.map(artifactName).join(', '),
     formatBytes(sizeOf(listed.model)),
     'ready'
   ]
+}
+
+function artifactName({ format, precision = 'float32' }: Model['manifest']['artifacts'][number]): string {
+  return precision === 'float32' ? format : `${format} ${precision}`
+}
+
+/** What the import could neither read nor was given: a wrong one costs accuracy without an error. */
+function assumedLine({ manifest: { name, assumed = [] } }: Model): string {
+  return `${name}: assumed ${assumed.join(', ')}; "npm run model -- check ${name}" can prove it`
+}
+
+function asJson(listed: Listed) {
+  return listed.state === 'broken' ? listed : { state: listed.state, ...listed.model.manifest }
 }
 
 /** A file that two artifacts share counts once. */

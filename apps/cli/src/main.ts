@@ -16,6 +16,7 @@ async function main(): Promise<void> {
   }
   const context = {
     output: process.stdout,
+    input: process.stdin,
     // npm runs scripts in the root folder, and says where it was started.
     resolve: (path: string) => resolve(process.env['INIT_CWD'] ?? '.', path),
     env: process.env,

@@ -1,26 +1,24 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { presetNames, presets, type PresetName, type Preprocessing } from '@streamsight/models/preprocessing'
-import type { ImportOptions } from '@streamsight/models/import'
 import type { Context, ExitCode } from './context.ts'
+import { catalogOption, modelsDirOption } from './folders.ts'
+import { addImportOptions, presetHelp, toImportOptions, type ImportFlags } from './import-options.ts'
+import type { Precision } from './scorer.ts'
 
 interface Folders {
   modelsDir: string
   catalog: string
 }
-
-type ImportFlags = Pick<Folders, 'modelsDir'> &
-  Partial<Preprocessing> &
-  Pick<
-    ImportOptions,
-    'name' | 'labels' | 'size' | 'layout' | 'activation' | 'architecture' | 'license' | 'source' | 'force'
-  > & { modelVersion?: string; preprocessing?: PresetName }
+type Flags = Pick<Folders, 'modelsDir'> & { json: boolean; precision: Precision }
+type CheckFlags = Flags & { expect: string; photos?: string; tolerance: number }
 
 const examples = `
 Examples:
   npm run model -- list
   npm run model -- pull resnet50
   npm run model -- import ~/flowers.onnx --labels ~/flowers.txt --preprocessing imagenet
-  npm run model -- verify everyday`
+  npm run model -- try flowers ~/photos
+  npm run model -- check flowers --expect ~/photos/answers.json
+  npm run model -- show flowers`
 
 /**
  * The `streamsight` command. `finish` is told the exit code of the subcommand that ran. Each loads only what it needs: help and
@@ -35,152 +33,132 @@ export function createProgram(context: Context, finish: (code: ExitCode) => void
   })
   const model = program
     .command('model')
-    .description('The models that can be served: list, pull, import and verify them')
+    .description('Manage the models that can be served')
     .addHelpText('after', examples)
+  for (const add of [addList, addPull, addImport, addTry, addCheck, addShow, addVerify, addRemove])
+    add(model, context, finish)
+  return program
+}
 
+type Finish = (code: ExitCode) => void
+
+function addList(model: Command, context: Context, finish: Finish): void {
   model
     .command('list')
-    .description('show what is in the folder of models, and what can be pulled')
+    .description('list the models in the folder, and those that can be pulled')
     .addOption(modelsDirOption(context))
     .addOption(catalogOption(context))
-    .action(async (folders: Folders) => finish(await (await import('./list.ts')).list(folders, context)))
+    .option('--json', 'print JSON', false)
+    .action(async (flags: Folders & { json: boolean }) =>
+      finish(await (await import('./list.ts')).list(flags, context))
+    )
+}
 
+function addPull(model: Command, context: Context, finish: Finish): void {
   model
     .command('pull')
     .argument('<name>', 'a model of the catalog')
-    .description('download a model; an interrupted download is gone on with')
+    .description('download a model (resumes interrupted downloads)')
     .addOption(modelsDirOption(context))
     .addOption(catalogOption(context))
-    .option('--force', 'replace a model of this name', false)
+    .option('--force', 'replace a model of the same name', false)
     .action(async (name: string, flags: Folders & { force: boolean }) =>
       finish(await (await import('./pull.ts')).pull({ name, ...flags }, context))
     )
+}
 
-  addImportOptions(
-    model
-      .command('import')
-      .argument(
-        '<path>',
-        'an ONNX file, a TensorFlow.js model.json or its folder, or a Keras .h5 file',
-        context.resolve
-      ),
-    context
-  )
-    .description('make a model directory of a model file')
+function addImport(model: Command, context: Context, finish: Finish): void {
+  const command = model
+    .command('import')
+    .argument('<path>', 'a model file, or a folder or zip that holds one: see docs/models.md', context.resolve)
+  addImportOptions(command, context)
+    .description('make a servable model from an ONNX, Keras, TensorFlow.js, Teachable Machine or Hugging Face model')
     .addHelpText('after', presetHelp)
     .action(async (path: string, flags: ImportFlags) =>
-      finish(await (await import('./import.ts')).importFile({ path, ...toImportOptions(flags) }, context))
+      finish(await (await import('./import.ts')).importFile({ path, ...toImportOptions(flags, context) }, context))
     )
+}
 
+function addTry(model: Command, context: Context, finish: Finish): void {
+  model
+    .command('try')
+    .argument('<name>', 'a model in the folder of models')
+    .argument('<photos...>', 'picture files, or folders of them')
+    .description('classify pictures without a server, and print the best labels of each')
+    .addOption(modelsDirOption(context))
+    .addOption(precisionOption('auto'))
+    .option('--top <number>', 'how many labels to print for each picture', positive, 5)
+    .option('--json', 'print JSON', false)
+    .action(async (name: string, photos: string[], flags: Flags & { top: number }) =>
+      finish(
+        await (await import('./try.ts')).tryModel({ name, photos: photos.map(context.resolve), ...flags }, context)
+      )
+    )
+}
+
+function addCheck(model: Command, context: Context, finish: Finish): void {
+  model
+    .command('check')
+    .argument('<name>', 'a model in the folder of models')
+    .requiredOption(
+      '--expect <file>',
+      'JSON from Python: {"cat.jpg": [scores], …}; recipes in docs/models.md',
+      context.resolve
+    )
+    .option('--photos <folder>', 'folder of the pictures (default: that of the answers)', context.resolve)
+    .description('compare a model with the answers of the framework it comes from, and explain a difference')
+    .addOption(modelsDirOption(context))
+    .addOption(precisionOption('exact'))
+    .option('--tolerance <number>', 'largest difference of a probability that counts as equal', positive, 0.001)
+    .option('--json', 'print JSON', false)
+    .action(async (name: string, { photos, ...flags }: CheckFlags) =>
+      finish(await (await import('./check/check.ts')).check({ name, photos, ...flags }, context))
+    )
+}
+
+function addShow(model: Command, context: Context, finish: Finish): void {
+  model
+    .command('show')
+    .argument('<name>', 'a model in the folder of models')
+    .description('print everything a model’s manifest says')
+    .addOption(modelsDirOption(context))
+    .option('--json', 'print JSON', false)
+    .action(async (name: string, flags: Flags) =>
+      finish(await (await import('./show.ts')).show({ name, ...flags }, context))
+    )
+}
+
+function addVerify(model: Command, context: Context, finish: Finish): void {
   model
     .command('verify')
     .argument('<name>', 'a model in the folder of models')
     .description('check every file of a model against its manifest')
     .addOption(modelsDirOption(context))
-    .action(async (name: string, flags: Folders) =>
+    .action(async (name: string, flags: Flags) =>
       finish(await (await import('./verify.ts')).verify({ name, ...flags }, context))
     )
-
-  return program
 }
 
-/** The presets as they are, so that nobody has to look them up elsewhere. */
-function presetHelp(): string {
-  const lines = presetNames.map(name => {
-    const { channels, fit, cropFraction, kernel, scale, mean, std } = presets[name]
-    const factor = scale === 1 ? '1' : `1/${Number((1 / scale).toFixed(1))}`
-    return `  ${name.padEnd(12)} ${channels}, scale ${factor}, mean ${mean.join(',')}, std ${std.join(',')}; ${fit}${fit === 'cover' ? ` ${cropFraction}` : ''}, ${kernel}`
-  })
-  return `\nPresets; an input is (pixel * scale - mean) / std, with pixel in 0-255:\n${lines.join('\n')}`
-}
-
-function modelsDirOption({ env, resolve }: Context): Option {
-  return new Option('--models-dir <folder>', 'folder of model directories; MODELS_DIR says it too')
-    .default(env['MODELS_DIR'] || 'models')
-    .argParser(resolve)
-}
-
-function catalogOption({ resolve }: Context): Option {
-  return new Option('--catalog <file>', 'the models that can be pulled')
-    .default('models/catalog.json')
-    .argParser(resolve)
-}
-
-function addImportOptions(command: Command, context: Context): Command {
-  return command
+function addRemove(model: Command, context: Context, finish: Finish): void {
+  model
+    .command('remove')
+    .argument('<name>', 'a model in the folder of models')
+    .description('delete a model (asks first)')
     .addOption(modelsDirOption(context))
-    .option('--name <name>', 'what to call the model; else as the file or its folder is called')
-    .option('--model-version <version>', 'version of the model (default: "1")')
-    .option(
-      '--labels <file>',
-      'one label a line, a JSON array, a JSON object by index, or Keras’ class index',
-      context.resolve
+    .option('--yes', 'do not ask', false)
+    .action(async (name: string, flags: Flags & { yes: boolean }) =>
+      finish(await (await import('./remove.ts')).remove({ name, ...flags }, context))
     )
-    .addOption(
-      new Option('--preprocessing <preset>', 'how pixels are prepared; single settings below change it').choices(
-        presetNames
-      )
-    )
-    .addOption(new Option('--fit <fit>', 'fill stretches, cover crops the centre').choices(['fill', 'cover']))
-    .option('--crop-fraction <share>', 'share of the scaled short side that is kept: 224 of 256 is 0.875', fraction)
-    .addOption(
-      new Option('--kernel <kernel>', 'how pictures are scaled').choices(['nearest', 'linear', 'cubic', 'lanczos3'])
-    )
-    .option('--scale <factor>', 'an input is (pixel * scale - mean) / std, with pixel in 0-255', number)
-    .option('--mean <numbers>', 'one a channel, in the order of --channels: 0.485,0.456,0.406', perChannel)
-    .option('--std <numbers>', 'one a channel: 0.229,0.224,0.225', perChannel)
-    .addOption(new Option('--channels <order>', 'order of the colours').choices(['RGB', 'BGR']))
-    .option('--size <WxH>', 'size of the pictures, where the file leaves it open: 224x224', size)
-    .addOption(
-      new Option('--layout <layout>', 'where the colours are, where the file leaves it open: second or last').choices([
-        'NCHW',
-        'NHWC'
-      ])
-    )
-    .addOption(
-      new Option('--activation <activation>', 'what the model ends in, where the file leaves it open').choices([
-        'softmax',
-        'logits'
-      ])
-    )
-    .option('--architecture <name>', 'for a Keras file with weights alone: resnet50, mobilenetv2 or efficientnetb0')
-    .option('--license <license>', 'license of the weights')
-    .option('--source <text>', 'where the weights come from')
-    .option('--force', 'replace a model of this name')
 }
 
-const overridable = ['channels', 'fit', 'cropFraction', 'kernel', 'scale', 'mean', 'std'] as const
-
-function toImportOptions(flags: ImportFlags): Omit<ImportOptions, 'path'> {
-  const { modelVersion, channels, fit, cropFraction, kernel, scale, mean, std, ...rest } = flags
-  const settings = { channels, fit, cropFraction, kernel, scale, mean, std }
-  const overrides = Object.fromEntries(
-    overridable.filter(key => settings[key] !== undefined).map(key => [key, settings[key]])
-  ) as Partial<Preprocessing>
-  return { ...rest, version: modelVersion, overrides }
+function precisionOption(standard: Precision): Option {
+  return new Option('--precision <precision>', 'which artifact to run')
+    .choices(['auto', 'exact', 'int8'])
+    .default(standard)
 }
 
-function number(text: string): number {
+function positive(text: string): number {
   const value = Number(text)
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It is not a number.')
+  if (!(value > 0)) throw new InvalidArgumentError('It must be a number above 0.')
   return value
-}
-
-function fraction(text: string): number {
-  const value = number(text)
-  if (value <= 0 || value > 1) throw new InvalidArgumentError('It must be more than 0 and at most 1.')
-  return value
-}
-
-function perChannel(text: string): number[] {
-  const values = text.split(',').map(number)
-  if (values.length !== 3) throw new InvalidArgumentError('It must be three numbers with commas between them.')
-  return values
-}
-
-function size(text: string): { width: number; height: number } {
-  const [, width, height] = /^(\d+)[x×](\d+)$/.exec(text) ?? []
-  if (!Number(width) || !Number(height))
-    throw new InvalidArgumentError('It must be width and height in pixels, such as 224x224.')
-  return { width: Number(width), height: Number(height) }
 }

@@ -5,6 +5,7 @@ import { print, type Context, type ExitCode } from './context.ts'
 import { formatBytes, formatSeconds } from './format.ts'
 import { createProgress } from './progress.ts'
 import { reportImported } from './report.ts'
+import { tryModel } from './trial.ts'
 
 export interface PullArguments {
   name: string
@@ -39,6 +40,7 @@ async function pullWithProgress(
       ...options,
       network,
       signal: context.signal,
+      trial: model => tryModel(model, context.signal),
       onProgress(bytes, total) {
         if (received === undefined) progress.say(opening(entry, bytes, total))
         received = bytes

@@ -1,10 +1,11 @@
+import { flags, showSettings, type ShownSetting, type Source } from '@streamsight/models/settings'
 import type { Imported } from '@streamsight/models/import'
 import { print, type Context } from './context.ts'
 import { formatBytes } from './format.ts'
 
-/** What was made, what had to be assumed for it, and how to serve it. */
-export function reportImported({ model: { dir, manifest }, assumed, notes }: Imported, context: Context): void {
-  for (const line of [...assumed, ...notes]) print(context, `  note: ${line}`)
+/** What was made, where each setting comes from, and how to serve it. What was assumed stands together at the end. */
+export function reportImported({ model: { dir, manifest }, settings, notes }: Imported, context: Context): void {
+  for (const line of notes) print(context, `  note: ${line}`)
   const { name, version, input, output, artifacts } = manifest
   print(
     context,
@@ -13,7 +14,27 @@ export function reportImported({ model: { dir, manifest }, assumed, notes }: Imp
   for (const { format, files } of artifacts)
     print(
       context,
-      `  ${format}: ${files.length} file${files.length === 1 ? '' : 's'}, ${formatBytes(files.reduce((sum, { bytes }) => sum + bytes, 0))}, verified`
+      `  ${format}: ${files.length} file${files.length === 1 ? '' : 's'}, ${formatBytes(files.reduce((sum, { bytes }) => sum + bytes, 0))}, verified and run`
     )
+  const lines = showSettings(settings)
+  for (const source of ['read', 'given'] as const) reportKnown(source, lines, context)
   print(context, `Serve it with: MODELS=${name} npm start`)
+  reportAssumed(lines, context)
+}
+
+/** One line for each place that settings come from. */
+function reportKnown(source: Source, lines: ShownSetting[], context: Context): void {
+  const known = lines.filter(line => line.source === source)
+  for (const place of new Set(known.map(({ from }) => from))) {
+    const group = known.filter(({ from }) => from === place)
+    print(context, `  ${source} (${place}): ${group.map(({ name, value }) => `${name} ${value}`).join(', ')}`)
+  }
+}
+
+function reportAssumed(lines: ShownSetting[], context: Context): void {
+  const assumed = lines.filter(({ source }) => source === 'assumed')
+  if (assumed.length === 0) return
+  print(context, 'Assumed: neither in the file nor given. A wrong one costs accuracy without an error; check each:')
+  for (const { name, value, from } of assumed)
+    print(context, `  ${name.padEnd(12)} ${value.padEnd(20)} ${flags[name].padEnd(16)} (${from})`)
 }

@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
-import { listModels, ModelError, verifyModel } from '@streamsight/models'
-import { nearestNames } from '@streamsight/service'
+import { verifyModel } from '@streamsight/models'
 import { print, type Context, type ExitCode } from './context.ts'
+import { assertListed } from './models.ts'
 
 /** `model verify`: file by file, so that a damaged one is found among many. */
 export async function verify(
@@ -22,13 +22,4 @@ export async function verify(
     faults === 0 ? `${name} is as its manifest says.` : `${name} can't be served: pull or import it again with --force.`
   )
   return faults === 0 ? 0 : 1
-}
-
-async function assertListed(name: string, modelsDir: string): Promise<void> {
-  const names = (await listModels(modelsDir)).map(listed => listed.name)
-  if (names.includes(name)) return
-  const [near] = nearestNames(name, names)
-  throw new ModelError(
-    `no model "${name}" in ${modelsDir}${near === undefined ? '.' : `: did you mean "${near}"?`} There is ${names.join(', ') || 'none'}.`
-  )
 }

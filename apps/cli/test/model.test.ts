@@ -68,7 +68,8 @@ function assertPulled(modelsDir: string): void {
 test('without a command the help is shown, with all commands and examples', async t => {
   const { code, output, complaint } = await runCommand(t, [])
   assert.equal(code, 0)
-  for (const command of ['list', 'pull', 'import', 'verify']) assert.match(output, new RegExp(`^ {2}${command} `, 'm'))
+  for (const command of ['list', 'pull', 'import', 'try', 'check', 'show', 'verify', 'remove'])
+    assert.match(output, new RegExp(`^ {2}${command} `, 'm'))
   assert.match(output, /npm run model -- pull resnet50/)
   assert.equal(complaint, '')
 })
@@ -111,7 +112,7 @@ test('the list shows what is there, what is broken and what can be pulled', asyn
   cpSync(everyday, join(modelsDir, 'copy'), { recursive: true })
   const { code, output } = await runCommand(t, ['list', '--models-dir', modelsDir, '--catalog', catalog])
   assert.equal(code, 0)
-  assert.match(output, /^everyday +1 +10 +32x32 +onnx, tfjs-layers +6\.6 MB +ready$/m)
+  assert.match(output, /^everyday +1 +10 +32x32 +onnx float16, tfjs-layers float16 +6\.6 MB +ready$/m)
   assert.match(output, /^copy +broken$/m)
   assert.match(output, /^copy is broken: .*field "name" is "everyday", the directory "copy"$/m)
   assert.match(output, /^pulled +7 +3\.3 MB +MIT +the default model once more$/m)

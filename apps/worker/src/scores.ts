@@ -18,5 +18,5 @@ export function faultOf(scores: Float32Array, activation: Manifest['output']['ac
   }
   if (Number.isNaN(sum) || !Number.isFinite(greatest)) return 'gives scores that are not numbers, or are infinite'
   if (activation === 'logits' || (least >= -tolerance && Math.abs(sum - 1) <= tolerance)) return undefined
-  return `gives scores that are no probabilities: they sum to ${sum.toPrecision(3)} and the least is ${least.toPrecision(3)}, and the manifest says "softmax" (field "output.activation"; where the model ends before its softmax it must be "logits")`
+  return `gives scores that are no probabilities: they sum to ${sum.toPrecision(3)} and the least is ${least.toPrecision(3)}, and the manifest says "${activation}" (field "output.activation"; where the model ends before its softmax it must be "logits")`
 }

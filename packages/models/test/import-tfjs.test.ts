@@ -72,7 +72,7 @@ test('a TensorFlow.js shard that is missing, short or elsewhere is an error that
     fails(/weights\.bin: 1000 bytes, but the weights that model\.json expects there take 3290004/)
   )
   rmSync(join(dir, 'weights.bin'))
-  await assert.rejects(importFrom('mine'), fails(/weights\.bin: missing, but model\.json names it as a shard/))
+  await assert.rejects(importFrom('mine'), fails(/weights\.bin: missing, but the model refers to it/))
   editedLayers(join(from, 'outside'), ({ weightsManifest: [group] }) => {
     Object.assign(group ?? {}, { paths: ['../mine/model.onnx'] })
   })
@@ -170,14 +170,15 @@ test(
   async t => {
     const { modelsDir } = bench(t)
     const path = join(assets, 'models/mobilenet_v1_0.25_224-tfjs')
-    const { model, assumed } = await importModel({ path, modelsDir, labels: join(path, 'imagenet_labels_1000.json') })
+    const { model, settings } = await importModel({ path, modelsDir, labels: join(path, 'imagenet_labels_1000.json') })
     assert.equal(model.manifest.name, basename(path))
     assert.deepEqual(model.manifest.output, { activation: 'softmax', classes: 1_000 })
     assert.equal(model.labels[12]?.label, 'house_finch')
-    assert.match(
-      assumed.join('\n'),
-      /^assumed --preprocessing keras-tf, which keras\.applications uses for this architecture/
-    )
+    assert.deepEqual(settings.scale, {
+      value: 1 / 127.5,
+      source: 'assumed',
+      from: 'keras.applications prepares pictures so for mobilenet_0.25_224'
+    })
     assert.deepEqual(
       model.manifest.artifacts.map(({ format, files }) => [format, files.length]),
       [

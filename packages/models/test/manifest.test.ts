@@ -172,9 +172,9 @@ const faults: Array<[what: string, edit: (manifest: Manifest) => void, message: 
   [
     'an activation that nobody knows',
     manifest => {
-      Object.assign(manifest.output, { activation: 'sigmoid' })
+      Object.assign(manifest.output, { activation: 'tanh' })
     },
-    /^field "output.activation" must be softmax or logits$/
+    /^field "output.activation" must be softmax or logits or sigmoid$/
   ],
   [
     'a model without artifacts',

@@ -32,6 +32,8 @@ export interface OnnxParts {
   second?: boolean
   /** Lists initializers among the inputs, as files before IR version 4 do. */
   oldStyle?: boolean
+  /** What its exporter wrote beside the graph. */
+  metadata?: Record<string, string>
 }
 
 /** Writes a classifier of 5 classes: mean over the picture, a dense layer, and what follows. */
@@ -43,7 +45,8 @@ export function writeOnnxFile(path: string, parts: OnnxParts = {}): void {
     ops = ['Gemm', 'Softmax'],
     external,
     second = false,
-    oldStyle = false
+    oldStyle = false,
+    metadata = {}
   } = parts
   const weights = create(TensorProtoSchema, {
     name: 'dense',
@@ -76,7 +79,10 @@ export function writeOnnxFile(path: string, parts: OnnxParts = {}): void {
     ],
     output: [value('scores', output, TensorProto_DataType.FLOAT)]
   })
-  writeFileSync(path, toBinary(ModelProtoSchema, create(ModelProtoSchema, { irVersion: 8n, graph })))
+  const metadataProps = Object.entries(metadata).map(([key, value]) =>
+    create(StringStringEntryProtoSchema, { key, value })
+  )
+  writeFileSync(path, toBinary(ModelProtoSchema, create(ModelProtoSchema, { irVersion: 8n, graph, metadataProps })))
 }
 
 function value(name: string, dims: Dim[], elemType: TensorProto_DataType): ValueInfoProto {

@@ -29,7 +29,7 @@ export function checkGraph(
   { artifact, manifest, inputTypes, outputTypes }: Wanted
 ): { input: Declared; output: Declared; fixedBatch: number | undefined } {
   const input = only(graph.inputs, `${artifact.path}: inputs`)
-  const output = only(graph.outputs, `${artifact.path}: outputs`)
+  const output = only(namedBy(artifact, graph.outputs), `${artifact.path}: outputs`)
   assertType(input, inputTypes, `${artifact.path}: input`)
   assertType(output, outputTypes, `${artifact.path}: output`)
   assertImages(input, artifact, manifest)
@@ -44,6 +44,16 @@ export function imageDims(
   layout: Artifact['layout']
 ): [number, number, number] {
   return layout === 'NCHW' ? [3, height, width] : [height, width, 3]
+}
+
+/** The output that the manifest names, where it names one. */
+function namedBy({ output: wanted, path }: Artifact, outputs: Declared[]): Declared[] {
+  if (wanted === undefined) return outputs
+  const named = outputs.filter(({ name }) => name === wanted)
+  if (named.length > 0) return named
+  throw new ModelError(
+    `${path}: has no output "${wanted}" (field "artifacts.output"): its outputs are ${outputs.map(({ name }) => name).join(', ')}`
+  )
 }
 
 function only(values: Declared[], what: string): Declared {
@@ -90,10 +100,29 @@ function assertClasses(
     (product, dim) => (product === undefined || dim === undefined ? undefined : product * dim),
     1
   )
-  if (scores === undefined || scores === classes) return
+  // One unit decides between two classes.
+  if (scores === undefined || scores === classes || (scores === 1 && classes === 2)) return
   throw new ModelError(
     `${file}: output "${name}" is ${show(dims ?? [])}, ${scores} scores an image; the manifest says ${classes} classes (field "output.classes")`
   )
+}
+
+/**
+ * Scores of both classes where a model has one unit for the two: beside the second one's probability the rest, or beside its logit 0.
+ * Any other scores as they are.
+ */
+export function bothClasses(
+  scores: Float32Array,
+  batchSize: number,
+  { output: { classes, activation } }: Manifest
+): Float32Array {
+  if (classes !== 2 || scores.length !== batchSize) return scores
+  const both = new Float32Array(2 * batchSize)
+  for (const [index, score] of scores.entries()) {
+    both[2 * index] = activation === 'logits' ? 0 : 1 - score
+    both[2 * index + 1] = score
+  }
+  return both
 }
 
 function show(dims: Array<number | undefined>): string {

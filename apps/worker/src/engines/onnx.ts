@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { InferenceSession, Tensor, listSupportedBackends } from 'onnxruntime-node'
 import type { Engine, EngineOptions } from './engine.ts'
 import { fromFloat16, toFloat16 } from './float16.ts'
-import { checkGraph, imageDims, type Declared } from './graph.ts'
+import { bothClasses, checkGraph, imageDims, type Declared } from './graph.ts'
 
 const providers = { 'onnx-cuda': 'cuda', 'onnx-webgpu': 'webgpu', 'onnx-cpu': 'cpu' } as const
 
@@ -58,8 +58,12 @@ export async function openOnnx({ model: { dir, manifest }, artifact, name, threa
         ? { kind: 'fixed', size: fixedBatch }
         : { kind: provider === 'cpu' ? 'any' : 'compiled' },
     async run(values, batchSize) {
-      const results = await session.run({ [input.name]: toTensor(values, [batchSize, ...dims]) })
-      return toFloats(results[output.name], `${artifact.path}: output "${output.name}"`)
+      const results = await session.run({ [input.name]: toTensor(values, [batchSize, ...dims]) }, [output.name])
+      return bothClasses(
+        toFloats(results[output.name], `${artifact.path}: output "${output.name}"`),
+        batchSize,
+        manifest
+      )
     },
     close: () => session.release()
   }

@@ -7,12 +7,17 @@ import { createImageWriter } from '../tensor.ts'
  * Runs one picture, and finds what the model's file does not declare: that it gives as many scores as the manifest has classes, and
  * that these are what the manifest says. Throws an error with both numbers, or what the engine throws.
  */
-export async function tryOut(
+export async function tryOut(engine: Engine, model: { manifest: Manifest; artifact: Artifact }): Promise<void> {
+  await runPictures(engine, model, engine.batchSizes.kind === 'fixed' ? engine.batchSizes.size : 1)
+}
+
+/** The same with `size` pictures at once. */
+export async function runPictures(
   engine: Engine,
-  { manifest, artifact }: { manifest: Manifest; artifact: Artifact }
+  { manifest, artifact }: { manifest: Manifest; artifact: Artifact },
+  size: number
 ): Promise<void> {
   const { input, output } = manifest
-  const size = engine.batchSizes.kind === 'fixed' ? engine.batchSizes.size : 1
   const values = input.width * input.height * 3
   // Of many colours: a plain picture would be divided by a deviation of 0 where a model normalizes by itself.
   const picture = Uint8Array.from({ length: values }, (_, i) => (i * 89) % 256)

@@ -7,7 +7,7 @@ import { GraphModel, loadGraphModel } from '@tensorflow/tfjs-converter'
 import { loadLayersModel, type LayersModel } from '@tensorflow/tfjs-layers'
 import type { Artifact } from '@streamsight/models'
 import type { Engine, EngineOptions } from './engine.ts'
-import { checkGraph, imageDims, type Declared } from './graph.ts'
+import { bothClasses, checkGraph, imageDims, type Declared } from './graph.ts'
 
 type Network = LayersModel | GraphModel<tf.io.IOHandler>
 
@@ -39,7 +39,8 @@ export async function openTfjs({ model: { dir, manifest }, artifact, name }: Eng
       ])
       try {
         const scores = await predict(images)
-        return await scores.data<'float32'>().finally(() => scores.dispose())
+        const values = await scores.data<'float32'>().finally(() => scores.dispose())
+        return bothClasses(values, batchSize, manifest)
       } finally {
         images.dispose()
       }

@@ -1,127 +1,132 @@
 import type { Activation, Facts, Inspected, PlannedArtifact, Size } from './inspected.ts'
+import { labelsFile, type Label } from '../store/labels.ts'
 import { ModelError, type Artifact, type Input, type Manifest } from '../store/manifest.ts'
-import { presets, type Preprocessing, type PresetName } from './preprocessing.ts'
+import { choosePixels, type PixelSettings, type PixelStatements } from './pixels.ts'
+import type { PresetName } from './preprocessing.ts'
+import { assumedNames, choose, type Setting, type Settings } from './settings.ts'
 
 /** What somebody says of a model, where its files don't or where they know better. */
-export interface Statements {
+export interface Statements extends PixelStatements {
   name: string
   version?: string | undefined
   license?: string | undefined
   source?: string | undefined
-  preprocessing?: PresetName | undefined
-  /** Single settings that differ from the preset. */
-  overrides?: Partial<Preprocessing> | undefined
   size?: Size | undefined
   layout?: Artifact['layout'] | undefined
   activation?: Activation | undefined
+  /** Which of several outputs holds the scores. */
+  output?: string | undefined
 }
 
 /** Labels in index order and the file they come from. */
 export interface GivenLabels {
   path: string
-  list: string[]
+  list: Label[]
 }
 
-/** All of a manifest but its artifacts' files, which are not written yet, and what had to be assumed for it. */
+/** All of a manifest but its artifacts' files, which are not written yet, and where each setting comes from. */
 export interface Description {
   manifest: Omit<Manifest, 'artifacts'>
   layouts: Array<Artifact['layout']>
-  labels: string[]
-  assumed: string[]
+  settings: Settings
+  notes: string[]
 }
 
 /**
  * Puts together what a model's files say and what its user states. What neither knows is assumed where there is a usual answer,
- * and listed; where there is none, a ModelError names the option to give.
+ * and marked as that; where there is none, a ModelError names the option to give.
  */
 export function describe(
-  { artifacts, facts }: Inspected,
+  { artifacts, facts, notes }: Inspected,
   statements: Statements,
   given: GivenLabels | undefined
 ): Description {
   const { name } = statements
-  const { classes, labels, assumed } = labelled(facts, given)
-  const { preset, why } = choosePreset(facts, statements, artifacts)
-  const activation = statements.activation ?? facts.activation
-  if (activation === undefined)
-    throw new ModelError(
-      `${name}: can't see whether it ends in softmax: give --activation softmax or --activation logits`
-    )
+  const layouts = artifacts.map(artifact => layoutOf(artifact, statements))
+  const settings: Settings = {
+    size: sizeOf(facts, statements),
+    layout: layoutSetting(artifacts, layouts[0] ?? 'NHWC', statements),
+    ...(facts.output === undefined ? {} : { output: outputOf(facts.output, statements) }),
+    ...labelled(facts, given),
+    activation: activationOf(facts, statements),
+    ...choosePixels(facts, statements, facts.usual ?? usualOf(artifacts))
+  }
+  const assumed = assumedNames(settings)
   return {
     manifest: {
       name,
       version: statements.version ?? '1',
       license: statements.license ?? 'unknown',
       source: statements.source ?? 'unknown',
-      input: inputOf(sizeOf(facts, statements), { ...presets[preset], ...statements.overrides }),
-      output: { activation, classes },
-      labels: 'labels.txt'
+      input: inputOf(settings.size.value, settings),
+      output: { activation: settings.activation.value, classes: settings.classes.value },
+      labels: labelsFile(settings.labels.value).path,
+      ...(assumed.length === 0 ? {} : { assumed })
     },
-    layouts: artifacts.map(artifact => layoutOf(artifact, statements)),
-    labels,
-    assumed: [...why, ...assumed, ...conflicts(facts, statements)]
+    layouts,
+    settings,
+    notes: [...notes, ...conflicts(facts, settings)]
   }
 }
 
 /** The order of fields in a manifest is for the person who reads it. */
 function inputOf(
   { width, height }: Size,
-  { channels, fit, cropFraction, kernel, scale, mean, std }: Preprocessing
+  { channels, fit, cropFraction, kernel, scale, mean, std }: PixelSettings
 ): Input {
-  return { width, height, channels, fit, cropFraction, kernel, scale, mean, std }
+  return {
+    width,
+    height,
+    channels: channels.value,
+    fit: fit.value,
+    cropFraction: cropFraction.value,
+    kernel: kernel.value,
+    scale: scale.value,
+    mean: mean.value,
+    std: std.value
+  }
 }
 
-function labelled(
-  { classes }: Facts,
-  given: GivenLabels | undefined
-): { classes: number; labels: string[]; assumed: string[] } {
-  if (given !== undefined) {
-    const { path, list } = given
-    if (classes !== undefined && list.length !== classes)
-      throw new ModelError(
-        `${path}: ${list.length} labels, but the model has ${classes} classes: give with --labels the file that belongs to this model`
-      )
-    return { classes: list.length, labels: list, assumed: [] }
+function labelled(facts: Facts, given: GivenLabels | undefined): Pick<Settings, 'classes' | 'labels'> {
+  const labels = choose({ value: given?.list, from: `--labels ${given?.path}` }, facts.labels)
+  const classes = facts.classes && ({ ...facts.classes, source: 'read' } as const)
+  if (labels !== undefined) {
+    assertCount(labels, classes)
+    const { value, source, from } = labels
+    return { labels, classes: classes ?? { value: value.length, source, from } }
   }
   if (classes === undefined)
     throw new ModelError('can’t see how many classes the model has: give their labels with --labels')
-  const labels = Array.from({ length: classes }, (_, index) => `class ${index}`)
-  return {
-    classes,
-    labels,
-    assumed: [`no labels: answers will say "class 0" to "class ${classes - 1}"; give --labels to name them`]
-  }
+  const value = Array.from({ length: classes.value }, (_, index) => ({ label: `class ${index}` }))
+  return { classes, labels: { value, source: 'assumed', from: 'no labels were given, so answers name class numbers' } }
 }
 
-function choosePreset(
-  { preprocessing: known }: Facts,
-  { preprocessing: stated, overrides = {} }: Statements,
-  artifacts: PlannedArtifact[]
-): { preset: PresetName; why: string[] } {
-  if (stated !== undefined) return { preset: stated, why: [] }
-  if (known !== undefined)
-    return {
-      preset: known,
-      why: [
-        `assumed --preprocessing ${known}, which keras.applications uses for this architecture: give it if the model was trained otherwise`
-      ]
-    }
-  // What ONNX holds mostly comes from PyTorch; what TensorFlow.js holds, from Keras.
-  const usual = artifacts.every(({ format }) => format === 'onnx') ? 'imagenet' : 'keras-tf'
-  const settled = ['channels', 'fit', 'cropFraction', 'kernel', 'scale', 'mean', 'std'].every(key => key in overrides)
-  return {
-    preset: usual,
-    why: settled ? [] : [`assumed --preprocessing ${usual}: give it if the model was trained otherwise`]
-  }
+function assertCount({ value, source, from }: Setting<Label[]>, classes: Setting<number> | undefined): void {
+  if (classes === undefined || value.length === classes.value) return
+  throw new ModelError(
+    `${from.replace(/^--labels /, '')}: ${value.length} labels, but the model has ${classes.value} classes: give with --labels the file that belongs to this model${source === 'read' ? ', or take away the one beside it' : ''}`
+  )
 }
 
-function sizeOf({ size: known }: Facts, { size: stated, name }: Statements): Size {
-  if (known !== undefined && stated !== undefined && (known.width !== stated.width || known.height !== stated.height)) {
+/** What ONNX holds mostly comes from PyTorch; what TensorFlow.js holds, from Keras. */
+function usualOf(artifacts: PlannedArtifact[]): { preset: PresetName; because: string } {
+  const isOnnx = artifacts.every(({ format }) => format === 'onnx')
+  return isOnnx
+    ? { preset: 'imagenet', because: 'usual for ONNX models' }
+    : { preset: 'keras-tf', because: 'usual for models from Keras' }
+}
+
+function sizeOf({ size: known }: Facts, { size: stated, name }: Statements): Setting<Size> {
+  if (
+    known !== undefined &&
+    stated !== undefined &&
+    (known.value.width !== stated.width || known.value.height !== stated.height)
+  ) {
     throw new ModelError(
-      `${name}: its file says that pictures are ${known.width}x${known.height}, --size says ${stated.width}x${stated.height}: leave --size out`
+      `${name}: its file says that pictures are ${known.value.width}x${known.value.height}, --size says ${stated.width}x${stated.height}: leave --size out`
     )
   }
-  const size = known ?? stated
+  const size = choose({ value: known === undefined ? stated : undefined, from: '--size' }, known)
   if (size === undefined)
     throw new ModelError(
       `${name}: takes pictures of any size: give the one it was trained with, for example --size 224x224`
@@ -138,7 +143,43 @@ function layoutOf({ path, layout: known }: PlannedArtifact, { layout: stated }: 
   return layout
 }
 
-function conflicts({ activation: seen }: Facts, { activation: stated }: Statements): string[] {
-  if (seen === undefined || stated === undefined || seen === stated) return []
-  return [`the graph seems to end in ${seen}, but --activation ${stated} was given and is taken`]
+function layoutSetting(
+  [first]: PlannedArtifact[],
+  value: Artifact['layout'],
+  { layout }: Statements
+): Settings['layout'] {
+  const isGiven = first?.layout === undefined && layout !== undefined
+  return isGiven
+    ? { value, source: 'given', from: '--layout' }
+    : { value, source: 'read', from: 'the shape of its input' }
+}
+
+function outputOf(known: NonNullable<Facts['output']>, { output }: Statements): Setting<string> {
+  return output === undefined ? { ...known, source: 'read' } : { value: output, source: 'given', from: '--output' }
+}
+
+function activationOf({ activation: known }: Facts, { activation: stated, name }: Statements): Setting<Activation> {
+  const activation = choose({ value: stated, from: '--activation' }, known)
+  if (activation === undefined)
+    throw new ModelError(
+      `${name}: can't see whether it ends in softmax: give --activation softmax or --activation logits`
+    )
+  return activation
+}
+
+/** What a person gave against what the file says is taken, and told. */
+function conflicts(facts: Facts, settings: Settings): string[] {
+  const { activation, scale } = settings
+  return [
+    ...(facts.activation !== undefined && facts.activation.value !== activation.value
+      ? [
+          `the graph seems to end in ${facts.activation.value} (${facts.activation.from}), but --activation ${activation.value} was given and is taken`
+        ]
+      : []),
+    ...(facts.scale !== undefined && facts.scale.value !== scale.value
+      ? [
+          `the file says scale ${facts.scale.value} (${facts.scale.from}), but ${scale.from} says ${scale.value} and is taken`
+        ]
+      : [])
+  ]
 }

@@ -1,18 +1,20 @@
-import { stat } from 'node:fs/promises'
-import { basename, dirname, extname, join, resolve } from 'node:path'
+import { basename } from 'node:path'
 import type { SourceFormat } from '../pull/catalog.ts'
 import { describe, type Statements } from './describe.ts'
-import { inspectOnnx } from './inspect-onnx.ts'
-import { inspectTfjs } from './inspect-tfjs.ts'
-import type { Inspected } from './inspected.ts'
+import { inspectGuarded } from './guard.ts'
 import { assertReplaceable, installModel } from './install.ts'
+import { withCompanion } from './kinds/combine.ts'
+import { withModelFile, type ModelFile } from './kinds/model-file.ts'
+import type { PythonOptions } from './kinds/python.ts'
 import { readLabelList } from './labels.ts'
 import { ModelError } from '../store/manifest.ts'
+import type { Settings } from './settings.ts'
+import type { Trial } from './trial.ts'
 import { modelNamePattern } from '../store/schema.ts'
 import type { Model } from '../store/store.ts'
 
 export interface ImportOptions extends Omit<Statements, 'name'> {
-  /** An ONNX file, a TensorFlow.js model.json or its folder, or a Keras .h5 file. */
+  /** A model file, or a folder or zip that holds one: see docs/models.md for the kinds. */
   path: string
   modelsDir: string
   /** That of the file, or of the folder of a model.json, if not given. */
@@ -23,14 +25,18 @@ export interface ImportOptions extends Omit<Statements, 'name'> {
   format?: SourceFormat | undefined
   /** For a Keras file that holds weights alone: which model of `keras.applications` they are. */
   architecture?: string | undefined
+  /** Converts a TensorFlow SavedModel; without it, such a model is refused. */
+  python?: Omit<PythonOptions, 'signal'> | undefined
   force?: boolean | undefined
   signal?: AbortSignal | undefined
+  /** Runs the model before it is put in place; without it, a model that no engine runs shows only when it is served. */
+  trial?: Trial | undefined
 }
 
 export interface Imported {
   model: Model
-  /** What was not known and had to be assumed, one sentence each. */
-  assumed: string[]
+  /** Every setting, and whether it was read, given or assumed. */
+  settings: Settings
   /** What else a person should know. */
   notes: string[]
 }
@@ -40,9 +46,16 @@ export interface Imported {
  * the model are copied. Throws a ModelError that names the file or the option to give; nothing is left behind then.
  */
 export async function importModel(options: ImportOptions): Promise<Imported> {
-  const { modelsDir, force = false, signal } = options
-  const path = await fileOf(options.path)
-  const name = options.name ?? nameOf(path)
+  const { path, format, python, signal } = options
+  // Who states the format means this very file, and states the rest as well.
+  if (format !== undefined) return await importFile({ file: path, companion: { facts: {} }, name: '' }, options)
+  const withSignal = python && { ...python, signal }
+  return await withModelFile(path, { python: withSignal }, async found => await importFile(found, options))
+}
+
+async function importFile({ file, companion, ...found }: ModelFile, options: ImportOptions): Promise<Imported> {
+  const { modelsDir, force = false, signal, format, architecture, output, trial } = options
+  const name = options.name ?? found.name
   if (!modelNamePattern.test(name))
     throw new ModelError(
       `"${name}" can't be a model's name: give --name with lower-case letters, digits, dots, dashes and underscores, beginning with a letter or digit`
@@ -50,66 +63,13 @@ export async function importModel(options: ImportOptions): Promise<Imported> {
   await assertReplaceable(name, { modelsDir, force })
   const labels =
     options.labels === undefined ? undefined : { path: options.labels, list: await readLabelList(options.labels) }
-  const inspected = await inspect(path, options)
-  const description = describe(
-    inspected,
-    { source: `imported from ${basename(options.path)}`, ...options, name },
-    labels
-  )
-  const model = await installModel(inspected.artifacts, description, { modelsDir, force, signal })
-  return { model, assumed: description.assumed, notes: inspected.notes }
-}
-
-/** The model file itself: a folder stands for the model.json in it. */
-async function fileOf(path: string): Promise<string> {
-  const found = await stat(path).catch(() => undefined)
-  if (found === undefined) throw new ModelError(`${path}: no such file or folder`)
-  if (!found.isDirectory()) return path
-  const file = join(path, 'model.json')
-  if ((await stat(file).catch(() => undefined)) === undefined)
-    throw new ModelError(
-      `${path}: a folder without model.json; name the model file itself: .onnx, .h5 or a TensorFlow.js .json`
-    )
-  return file
-}
-
-function nameOf(path: string): string {
-  const file = basename(path) === 'model.json' ? basename(dirname(resolve(path))) : basename(path, extname(path))
-  return file.toLowerCase().replaceAll(' ', '-')
-}
-
-async function inspect(path: string, { format = formatOf(path), architecture }: ImportOptions): Promise<Inspected> {
-  switch (format) {
-    case 'onnx':
-      return await inspectOnnx(path)
-    case 'tfjs-layers':
-    case 'tfjs-graph':
-      return await inspectTfjsModel(path)
-    // Imported only here: the HDF5 library is megabytes of WebAssembly.
-    case 'keras-h5':
-      return await (await import('./inspect-keras.ts')).inspectKeras(path, architecture)
-  }
-}
-
-async function inspectTfjsModel(path: string): Promise<Inspected> {
-  const inspected = await inspectTfjs(path)
-  const isLayers = inspected.artifacts.some(({ format }) => format === 'tfjs-layers')
-  return isLayers ? await (await import('./inspect-keras.ts')).withOnnx(inspected, path) : inspected
-}
-
-/** A model.json says itself which of the two it is. */
-function formatOf(path: string): SourceFormat {
-  switch (extname(path).toLowerCase()) {
-    case '.onnx':
-      return 'onnx'
-    case '.json':
-      return 'tfjs-layers'
-    case '.h5':
-    case '.hdf5':
-      return 'keras-h5'
-    default:
-      throw new ModelError(
-        `${path}: can't tell by its ending what it is: ONNX is .onnx, TensorFlow.js .json, Keras .h5 (save a .keras file as .h5 first)`
-      )
-  }
+  const labelCount = (labels?.list ?? companion.facts.labels?.value)?.length
+  const size = options.size ?? companion.facts.size?.value
+  const { activation } = options
+  const known = { format, architecture, output, size, activation, labelCount }
+  const inspected = await inspectGuarded(file, known, { signal })
+  const source = `imported from ${basename(options.path)}`
+  const description = describe(withCompanion(inspected, companion), { source, ...options, name }, labels)
+  const model = await installModel(inspected.artifacts, description, { modelsDir, force, signal, trial })
+  return { model, settings: description.settings, notes: description.notes }
 }

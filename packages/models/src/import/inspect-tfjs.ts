@@ -1,9 +1,9 @@
-import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, posix } from 'node:path'
+import { KerasError, readTfjsConstants, type ReadOptions } from '@streamsight/keras'
 import type { Inspected, PlannedFile } from './inspected.ts'
+import { readText, sizeOfSibling } from './source-files.ts'
 import { ModelError } from '../store/manifest.ts'
 import { readGraphTopology, type GraphTopology } from './tfjs-graph.ts'
-import { readLayersTopology, type LayersTopology } from './tfjs-layers.ts'
 
 interface WeightSpec {
   name: string
@@ -18,7 +18,7 @@ interface WeightGroup {
 
 /** The parts of a TensorFlow.js model.json that are read here. */
 interface ModelJson {
-  modelTopology?: LayersTopology & GraphTopology
+  modelTopology?: GraphTopology
   weightsManifest?: WeightGroup[]
   signature?: GraphTopology['signature']
 }
@@ -27,41 +27,47 @@ interface ModelJson {
  * What a TensorFlow.js model.json says, of a layers or a graph model. Throws a ModelError if it is neither, if a shard is
  * missing, or if the shards' sizes don't add up to the weights.
  */
-export async function inspectTfjs(path: string): Promise<Inspected> {
+export async function inspectTfjs(path: string, options: ReadOptions = {}): Promise<Inspected> {
   const model = await readModelJson(path)
   const topology = model.modelTopology
   if (topology === undefined || model.weightsManifest === undefined)
     throw new ModelError(`${path}: has no "modelTopology" or no "weightsManifest"; a TensorFlow.js model.json has both`)
-  const isGraph = topology.node !== undefined
-  const { facts, layout } = isGraph
-    ? readGraphTopology({ ...topology, signature: model.signature ?? topology.signature }, path)
-    : readLayersTopology(topology, path)
   const shards = await Promise.all(model.weightsManifest.map(group => shardsOf(group, path)))
-  return {
-    artifacts: [
-      {
-        format: isGraph ? 'tfjs-graph' : 'tfjs-layers',
-        path: basename(path),
-        layout,
-        files: [{ path: basename(path), from: path }, ...shards.flat()]
-      }
-    ],
-    facts,
-    notes: []
+  const files = { path: basename(path), files: [{ path: basename(path), from: path }, ...shards.flat()] }
+  if (topology.node === undefined) {
+    // Imported only here: it brings megabytes of WebAssembly that read HDF5.
+    const { inspectTfjsLayers } = await import('./inspect-keras.ts')
+    return await inspectTfjsLayers(path, { ...files, topology }, options)
+  }
+  const signature = model.signature ?? topology.signature
+  const constants = await constantsOf(model.weightsManifest, path)
+  const { facts, layout } = readGraphTopology({ ...topology, signature }, constants, path)
+  return { artifacts: [{ format: 'tfjs-graph', layout, ...files }], facts, notes: [] }
+}
+
+/** Strings and complex numbers among the weights can't be read: then nothing is known of the graph's arithmetic. */
+async function constantsOf(manifest: WeightGroup[], path: string): Promise<Map<string, number[]>> {
+  try {
+    return await readTfjsConstants(path, manifest, { mostValues: 4 })
+  } catch (error) {
+    if (error instanceof KerasError) return new Map()
+    throw error
   }
 }
 
 async function readModelJson(path: string): Promise<ModelJson> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as ModelJson
+    return JSON.parse(await readText(path)) as ModelJson
   } catch (error) {
+    if (error instanceof ModelError) throw error
     throw new ModelError(`${path}: can't read it as a TensorFlow.js model.json: ${(error as Error).message}`)
   }
 }
 
 async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Promise<PlannedFile[]> {
-  const files = paths.map(path => ({ path: posix.normalize(path), from: join(dirname(modelPath), path) }))
-  const sizes = await Promise.all(files.map(({ from }) => sizeOf(from, modelPath)))
+  const folder = dirname(modelPath)
+  const files = paths.map(path => ({ path: posix.normalize(path), folder }))
+  const sizes = await Promise.all(files.map(({ path }) => sizeOfSibling(folder, path)))
   const given = sizes.reduce((sum, size) => sum + size, 0)
   const wanted = weights.reduce((sum, weight) => sum + bytesOf(weight), 0)
   // Strings have no fixed size.
@@ -70,14 +76,6 @@ async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Pro
       `${join(dirname(modelPath), paths.join(', '))}: ${given} bytes, but the weights that ${basename(modelPath)} expects there take ${wanted}: download the model again`
     )
   return files
-}
-
-async function sizeOf(shard: string, modelPath: string): Promise<number> {
-  try {
-    return (await stat(shard)).size
-  } catch {
-    throw new ModelError(`${shard}: missing, but ${basename(modelPath)} names it as a shard of its weights`)
-  }
 }
 
 const bytesOfType: Record<string, number> = {

@@ -1,5 +1,7 @@
+import type { Label } from '../store/labels.ts'
 import { ModelError, type Artifact, type Manifest } from '../store/manifest.ts'
-import type { PresetName } from './preprocessing.ts'
+import type { Preprocessing, PresetName } from './preprocessing.ts'
+import type { Known } from './settings.ts'
 
 export interface Size {
   width: number
@@ -8,24 +10,35 @@ export interface Size {
 
 export type Activation = Manifest['output']['activation']
 
-/** How one file gets into a model's directory: copied as it is, or written from what a conversion made. */
-export type PlannedFile = { path: string } & ({ from: string } | { content: Uint8Array | string })
+/**
+ * How one file gets into a model's directory: copied from where somebody said, copied from below a folder that it must lie in, or
+ * written from what a conversion made.
+ */
+export type PlannedFile = { path: string } & ({ from: string } | { folder: string } | { content: Uint8Array | string })
 
 /** An artifact before its files are written; its layout may still be open. */
 export interface PlannedArtifact {
   format: Artifact['format']
   path: string
   layout: Artifact['layout'] | undefined
+  /** The output that holds the scores, where the graph has several. */
+  output?: string | undefined
   files: PlannedFile[]
 }
 
-/** What a model file says about itself; undefined where it leaves that open. */
-export interface Facts {
-  size: Size | undefined
-  classes: number | undefined
-  activation: Activation | undefined
-  /** That of its architecture, where it is one of `keras.applications`. */
-  preprocessing: PresetName | undefined
+/** What a model's files say of how pixels are prepared. */
+export type PixelFacts = { [Name in keyof Preprocessing]?: Known<Preprocessing[Name]> }
+
+/** What a model's files say of it, setting by setting; what they leave open is absent. */
+export interface Facts extends PixelFacts {
+  size?: Known<Size> | undefined
+  classes?: Known<number> | undefined
+  activation?: Known<Activation> | undefined
+  labels?: Known<Label[]> | undefined
+  /** The output that was chosen, where the graph has several. */
+  output?: Known<string> | undefined
+  /** The best guess for what of the preprocessing is neither known nor given; counts as assumed. */
+  usual?: { preset: PresetName; because: string } | undefined
 }
 
 /** A model file read: what will be written and what is known. */

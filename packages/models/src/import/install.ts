@@ -1,9 +1,12 @@
-import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Description } from './describe.ts'
 import { digestFile } from '../store/digest.ts'
 import type { PlannedArtifact, PlannedFile } from './inspected.ts'
+import { labelsFile } from '../store/labels.ts'
 import { ModelError, parseManifest, type Artifact, type Manifest } from '../store/manifest.ts'
+import { assertRelative, copyTo, openSibling, openSource } from './source-files.ts'
+import type { Trial } from './trial.ts'
 import { openModel, verifyArtifact, type Model } from '../store/store.ts'
 
 export interface InstallOptions {
@@ -11,6 +14,8 @@ export interface InstallOptions {
   /** Whether a model of this name may be replaced. */
   force: boolean
   signal?: AbortSignal | undefined
+  /** Runs the model once it is complete, and before it replaces another. */
+  trial?: Trial | undefined
 }
 
 /** A begun import whose process is gone leaves its directory behind; no import takes this long. */
@@ -25,7 +30,7 @@ export async function installModel(
   description: Description,
   options: InstallOptions
 ): Promise<Model> {
-  const { modelsDir, signal } = options
+  const { modelsDir, signal, trial } = options
   const { name } = description.manifest
   await assertReplaceable(name, options)
   await mkdir(modelsDir, { recursive: true })
@@ -35,6 +40,7 @@ export async function installModel(
     await writeModel(join(staging, name), artifacts, description)
     const model = await openModel(staging, name)
     for (const artifact of model.manifest.artifacts) await verifyArtifact(model, artifact)
+    await trial?.(model)
     signal?.throwIfAborted()
     await moveIntoPlace(staging, name, options)
   } catch (error) {
@@ -55,17 +61,24 @@ export async function assertReplaceable(name: string, { modelsDir, force }: Inst
 async function writeModel(
   dir: string,
   artifacts: PlannedArtifact[],
-  { manifest, layouts, labels }: Description
+  { manifest, layouts, settings }: Description
 ): Promise<void> {
   await mkdir(dir)
   const written: Artifact[] = []
-  for (const [index, { format, path, files }] of artifacts.entries()) {
-    written.push({ format, path, layout: layouts[index] ?? 'NHWC', files: await writeFiles(dir, files) })
+  for (const [index, { format, path, output, files }] of artifacts.entries()) {
+    const layout = layouts[index] ?? 'NHWC'
+    written.push({
+      format,
+      path,
+      layout,
+      ...(output === undefined ? {} : { output }),
+      files: await writeFiles(dir, files)
+    })
   }
   const complete: Manifest = { ...manifest, artifacts: written }
   const text = JSON.stringify(complete, null, 2) + '\n'
   parseManifest(text, `${manifest.name}: its new manifest`)
-  await writeFile(join(dir, manifest.labels), labels.join('\n') + '\n', { flag: 'wx' })
+  await writeFile(join(dir, manifest.labels), labelsFile(settings.labels.value).text, { flag: 'wx' })
   await writeFile(join(dir, 'manifest.json'), text, { flag: 'wx' })
 }
 
@@ -74,8 +87,8 @@ async function writeFiles(dir: string, files: PlannedFile[]): Promise<Artifact['
   for (const file of files) {
     const target = within(dir, file.path)
     await mkdir(dirname(target), { recursive: true })
-    if ('from' in file) await copy(file.from, target)
-    else await writeFile(target, file.content)
+    if ('content' in file) await writeFile(target, file.content)
+    else await copyTo('from' in file ? await openSource(file.from) : await openSibling(file.folder, file.path), target)
     listed.push({ path: file.path, bytes: (await stat(target)).size, sha256: await digestFile(target, 'sha256') })
   }
   return listed
@@ -83,25 +96,12 @@ async function writeFiles(dir: string, files: PlannedFile[]): Promise<Artifact['
 
 /** A model file may name others; none of them may lie outside the model's directory or be one that is written here. */
 function within(dir: string, path: string): string {
-  if (path === 'manifest.json' || path === 'labels.txt')
+  if (['manifest.json', 'labels.txt', 'labels.json'].includes(path))
     throw new ModelError(
       `a file of the model is called "${path}", as one that every model directory has: rename it, there and in the model`
     )
-  if (path.split('/').some(part => part === '' || part.startsWith('.')))
-    throw new ModelError(
-      `a file of the model is called "${path}": only files beside the model or below it, not hidden ones, can be imported`
-    )
+  assertRelative(path)
   return join(dir, path)
-}
-
-async function copy(from: string, to: string): Promise<void> {
-  try {
-    await copyFile(from, to)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      throw new ModelError(`${from}: missing, but the model refers to it`)
-    throw error
-  }
 }
 
 /** The old model stays until the new one is complete beside it, and comes back if the last step fails. */

@@ -1,51 +1,44 @@
-import { readFile } from 'node:fs/promises'
+import { extname } from 'node:path'
+import type { Label } from '../store/labels.ts'
 import { ModelError } from '../store/manifest.ts'
+import { looksLikeCsv, labelsFromCsv } from './labels/csv.ts'
+import { labelsFromJson, labelsFromJsonText } from './labels/json.ts'
+import { labelsFromLines } from './labels/lines.ts'
+import { readTextFile } from './text-file.ts'
 
 /**
- * The labels in a file, in index order. Takes text with one label a line, a JSON array, a JSON object by index, and Keras'
- * class index (`{"0": ["n01440764", "tench"], …}`). Throws a ModelError that names the file and the entry.
+ * The labels in a file, in index order, with ids where it has them. Understands one label a line, also numbered from 0 or 1 or
+ * after a WordNet id; JSON: an array, an object by index or by label (Keras' `class_indices`), Keras' class index, and the
+ * files of Teachable Machine, Hugging Face and Ultralytics that hold one of those; a Python dict by index; CSV with a heading.
+ * Throws a ModelError that names the file and the entry.
  */
-export async function readLabelList(path: string): Promise<string[]> {
-  const text = (await read(path)).replace(/^\uFEFF/, '')
-  const labels = /^\s*[[{]/.test(text) ? fromJson(text, path) : text.trimEnd().split(/\r?\n/)
-  labels.forEach((label, index) => {
-    if (label.trim() === '' || /[\r\n]/.test(label))
+export async function readLabelList(path: string): Promise<Label[]> {
+  return parseLabels(await readTextFile(path), path)
+}
+
+/** The labels in the text of a file; `path` decides between text and CSV, and is for the message. */
+export function parseLabels(text: string, path: string): Label[] {
+  const lines = text.trimEnd().split(/\r\n|\n|\r/)
+  if (text.trim() === '') throw new ModelError(`${path}: holds no labels, it is empty`)
+  if (/^\s*[[{]/.test(text)) return checked(labelsFromJsonText(text, path), path)
+  const isCsv = looksLikeCsv(lines[0] ?? '', extname(path))
+  return checked(isCsv ? labelsFromCsv(text, path) : labelsFromLines(lines, path), path)
+}
+
+/** The labels in JSON that has been read already, such as `id2label` of a `config.json`. */
+export function labelsOfJson(value: unknown, path: string): Label[] {
+  return checked(labelsFromJson(value, path), path)
+}
+
+/** What an answer can show on one line. */
+function checked(labels: Label[], path: string): Label[] {
+  for (const [index, { label, id }] of labels.entries()) {
+    if (label === '' || /\p{Cc}/u.test(label))
       throw new ModelError(`${path}: label ${index} is ${JSON.stringify(label)}: a label is one line and not empty`)
-  })
+    if (id !== undefined && (id === '' || /\p{Cc}/u.test(id)))
+      throw new ModelError(
+        `${path}: the id of label ${index} is ${JSON.stringify(id)}: an id is one line and not empty`
+      )
+  }
   return labels
-}
-
-async function read(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    throw new ModelError(`${path}: can't read the labels: ${(error as Error).message}`)
-  }
-}
-
-function fromJson(text: string, path: string): string[] {
-  const value = parse(text, path)
-  if (Array.isArray(value)) return value.map((entry: unknown, index) => labelOf(entry, index, path))
-  const entries = value as Record<string, unknown>
-  return Object.keys(entries).map((_, index) => {
-    if (!(index in entries))
-      throw new ModelError(`${path}: has no label "${index}": keys must be 0 to ${Object.keys(entries).length - 1}`)
-    return labelOf(entries[index], index, path)
-  })
-}
-
-function parse(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new ModelError(`${path}: begins like JSON but is not: ${(error as Error).message}`)
-  }
-}
-
-/** Keras gives WordNet's identifier and the label. */
-function labelOf(entry: unknown, index: number, path: string): string {
-  const label: unknown = Array.isArray(entry) && entry.length === 2 ? entry[1] : entry
-  if (typeof label !== 'string')
-    throw new ModelError(`${path}: label ${index} is ${JSON.stringify(entry)}, not a string`)
-  return label
 }

@@ -1,10 +1,9 @@
 import { endsInSigmoid, readPictureShape, type Activation, type Dims, type Topology } from './inspected.ts'
 import { ModelError } from '../store/manifest.ts'
+import { rawPixels, unitPixels } from './preprocessing.ts'
+import { assertNoCircle, bare, createEnds, readGraphFront, type Constants, type GraphNode } from './tfjs-graph-ends.ts'
 
-interface GraphNode {
-  name: string
-  op: string
-  input?: string[]
+interface PlacedNode extends GraphNode {
   attr?: { shape?: { shape?: TensorShape } }
 }
 /** TensorFlow writes 64-bit numbers as strings; -1 is a dimension that is not fixed. */
@@ -19,26 +18,17 @@ interface TensorInfo {
 
 /** A TensorFlow graph as TensorFlow.js stores it. */
 export interface GraphTopology {
-  node?: GraphNode[]
+  node?: PlacedNode[]
   signature?: { inputs?: Record<string, TensorInfo>; outputs?: Record<string, TensorInfo> } | undefined
 }
 
-/** These leave scores as they are. */
-const passOn = new Set(['Identity', 'Reshape', 'Squeeze', 'Cast'])
-const logits = new Set([
-  'MatMul',
-  '_FusedMatMul',
-  'BiasAdd',
-  'Add',
-  'AddV2',
-  'Conv2D',
-  '_FusedConv2D',
-  'Mean',
-  'LogSoftmax'
-])
-
 /** Size, layout, classes and activation of a graph model, from its placeholder and its signature. */
-export function readGraphTopology({ node: nodes = [], signature }: GraphTopology, path: string): Topology {
+export function readGraphTopology(
+  { node: nodes = [], signature }: GraphTopology,
+  constants: Constants,
+  path: string
+): Topology {
+  assertNoCircle(nodes, path)
   const placeholders = nodes.filter(({ op }) => op === 'Placeholder')
   const [placeholder] = placeholders
   if (placeholder === undefined || placeholders.length > 1)
@@ -52,9 +42,17 @@ export function readGraphTopology({ node: nodes = [], signature }: GraphTopology
     ? scores.reduce((product, dim) => product * dim, 1)
     : undefined
   const { layout, size } = readPictureShape(dims ?? [], path)
+  const activation = activationOf(nodes, { outputName: output?.name, constants, classes, path })
+  const front = readGraphFront(nodes, constants, placeholder.name)
   return {
     layout,
-    facts: { size, classes, activation: activationOf(nodes, output?.name, path), preprocessing: undefined }
+    facts: {
+      size: size && { value: size, from: 'its placeholder' },
+      classes:
+        classes === undefined ? undefined : { value: activation === 'sigmoid' ? 2 : classes, from: 'its signature' },
+      activation: activation && { value: activation, from: 'its last node' },
+      ...(front === undefined ? {} : pixelsOf(front))
+    }
   }
 }
 
@@ -62,23 +60,31 @@ function dimsOf(shape: TensorShape | undefined): Dims | undefined {
   return shape?.dim?.map(({ size }) => (Number(size) > 0 ? Number(size) : undefined))
 }
 
+/** Statistics of pixels in 0-1 blow those of 0-255 up beyond all measure: see packages/keras, front.ts. */
+function pixelsOf({ factor, names }: { factor: number; names: string[] }) {
+  const from = `the model prepares pixels itself: ${names.map(name => `"${name}"`).join(', ')}`
+  return 255 * factor > 300 ? unitPixels(from) : rawPixels(from)
+}
+
+interface Ending {
+  outputName: string | undefined
+  constants: Constants
+  classes: number | undefined
+  path: string
+}
+
 /** Without a signature the scores come from the node that no other one reads. */
-function activationOf(nodes: GraphNode[], outputName: string | undefined, path: string): Activation | undefined {
+function activationOf(nodes: GraphNode[], { outputName, constants, classes, path }: Ending): Activation | undefined {
   const read = new Set(nodes.flatMap(({ input = [] }) => input.map(bare)))
   const unread = nodes.findLast(
     ({ name, op }) => !read.has(name) && op !== 'Const' && op !== 'Placeholder' && op !== 'NoOp'
   )
-  let node = nodes.find(({ name }) => name === bare(outputName ?? '')) ?? unread
-  while (node !== undefined && passOn.has(node.op)) {
-    const before = bare(node.input?.[0] ?? '')
-    node = nodes.find(({ name }) => name === before)
-  }
-  if (node?.op === 'Sigmoid') throw endsInSigmoid(path, 'sigmoid')
-  if (node?.op === 'Softmax') return 'softmax'
-  return node !== undefined && logits.has(node.op) ? 'logits' : undefined
-}
-
-/** A node's name without the number of its output and the mark of a control edge. */
-function bare(name: string): string {
-  return name.replace(/^\^/, '').replace(/:\d+$/, '')
+  const node = nodes.find(({ name }) => name === bare(outputName ?? '')) ?? unread
+  const end = createEnds(nodes, constants)(node?.name ?? '')
+  if (end?.kind === 'sigmoid' && classes !== 1) throw endsInSigmoid(path, 'sigmoid')
+  if (end?.kind === 'softmax' && Math.abs(end.mass - 1) > 1e-3)
+    throw new ModelError(
+      `${path}: its scores are probabilities that add up to ${end.mass}: take their mean before saving the model`
+    )
+  return end?.kind
 }

@@ -29,7 +29,8 @@ const ImportSettings = Type.Object(
       Type.Literal('onnx'),
       Type.Literal('tfjs-layers'),
       Type.Literal('tfjs-graph'),
-      Type.Literal('keras-h5')
+      Type.Literal('keras-h5'),
+      Type.Literal('keras')
     ]),
     path: Type.String({ pattern: relativePathPattern, description: 'Which of the files is the model' }),
     labels: Type.Optional(
@@ -67,7 +68,7 @@ const Catalog = Type.Object({ models: Type.Array(CatalogEntry) }, { additionalPr
 export type CatalogFile = Static<typeof CatalogFile>
 export type CatalogEntry = Static<typeof CatalogEntry>
 /** What a model file is before it is imported. */
-export type SourceFormat = Artifact['format'] | 'keras-h5'
+export type SourceFormat = Artifact['format'] | 'keras-h5' | 'keras'
 
 const schema = Compile(Catalog)
 

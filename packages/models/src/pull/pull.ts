@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { localName, type CatalogEntry, type CatalogFile } from './catalog.ts'
 import { bytesHere, download, type Download, type DownloadOptions } from './download.ts'
 import { importModel, type Imported } from '../import/import.ts'
+import type { Trial } from '../import/trial.ts'
 import { ModelError } from '../store/manifest.ts'
 import { DownloadError } from './http.ts'
 import { openModel, verifyArtifact, type Model } from '../store/store.ts'
@@ -11,6 +12,7 @@ export interface PullOptions extends Pick<DownloadOptions, 'network' | 'signal' 
   modelsDir: string
   /** Whether a model of this name that is there may be replaced. */
   force?: boolean
+  trial?: Trial
   /** Bytes of all files together that are here, out of `total`. */
   onProgress?: ((received: number, total: number) => void) | undefined
   /** All files are here and right; making the model of them may take seconds. */
@@ -28,7 +30,7 @@ const concurrency = 4
  * next call goes on with. Throws a DownloadError or a ModelError that says what can be done, or the signal's reason.
  */
 export async function pullModel(entry: CatalogEntry, options: PullOptions): Promise<Pulled> {
-  const { modelsDir, force = false, signal, onDownloaded } = options
+  const { modelsDir, force = false, signal, trial, onDownloaded } = options
   const present = force ? undefined : await findPresent(entry, modelsDir)
   if (present !== undefined) return { state: 'present', model: present }
   const dir = join(modelsDir, '.downloads', `${entry.name}-${entry.version}`)
@@ -48,6 +50,7 @@ export async function pullModel(entry: CatalogEntry, options: PullOptions): Prom
     modelsDir,
     force,
     signal,
+    trial,
     overrides: input,
     path: join(dir, path),
     labels: labels && join(dir, labels)

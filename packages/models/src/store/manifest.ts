@@ -13,8 +13,8 @@ const Input = Type.Object(
   { additionalProperties: false }
 )
 
-const activation = Type.Union([Type.Literal('softmax'), Type.Literal('logits')], {
-  description: 'What the graph ends in'
+const activation = Type.Union([Type.Literal('softmax'), Type.Literal('logits'), Type.Literal('sigmoid')], {
+  description: 'What the graph ends in; sigmoid is one unit for two classes, and gives the second one’s probability'
 })
 
 const Agreement = Type.Object(
@@ -48,6 +48,9 @@ const Artifact = Type.Object(
     ),
     path: RelativePath,
     layout: Type.Union([Type.Literal('NCHW'), Type.Literal('NHWC')]),
+    output: Type.Optional(
+      Type.String({ minLength: 1, description: 'Which output of the graph holds the scores, where it has several' })
+    ),
     files: Type.Array(
       Type.Object(
         {

@@ -1,0 +1,8 @@
+export { KerasError } from './error.ts'
+export { type Network } from './ir.ts'
+export { readKerasArchive, type KerasArchive } from './read-archive.ts'
+export { readKerasH5, type ReadOptions } from './read-h5.ts'
+export { readTfjsConstants, readTfjsLayers } from './read-tfjs.ts'
+export { readTopology, type KerasLayer, type Topology } from './topology.ts'
+export { writeOnnx } from './write-onnx.ts'
+export { writeTfjs } from './write-tfjs.ts'
