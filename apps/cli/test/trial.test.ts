@@ -99,6 +99,37 @@ test('E9: one sigmoid unit gives both labels’ probabilities', async t => {
   )
 })
 
+test('E9: a map from label to probability, as Azure Custom Vision exports it, becomes the tensor that it is made of', async t => {
+  const described: Described = {
+    outputs: [
+      { name: 'classLabel', type: 'int64', dims: ['N'] },
+      { name: 'loss', type: 'float32', dims: ['N'] }
+    ]
+  }
+  const body: Body = (graph, picture) => {
+    const scores = softmax(graph, picture)
+    graph.node('ArgMax', [scores], { axis: 1, keepdims: 0 }, 'classLabel')
+    graph.node('ZipMap', [scores], { classlabels_strings: { strings: ['red', 'green', 'blue'] } }, 'loss')
+    return scores
+  }
+  const { done } = await importInto(t, body, described)
+  const { model, settings } = await done
+  assert.deepEqual(
+    settings.labels.value.map(({ label }) => label),
+    ['red', 'green', 'blue']
+  )
+  assert.equal(settings.labels.source, 'read')
+  const { engine } = await chooseEngine({ model, choice: 'onnx-cpu', threads: 1 })
+  t.after(() => engine.close())
+  const pixels = side * side
+  const scores = await engine.run(new Float32Array(3 * pixels).fill(1, 0, pixels), 1)
+  const red = Math.E / (Math.E + 2)
+  assert.deepEqual(
+    [...scores].map(score => score.toFixed(4)),
+    [red, (1 - red) / 2, (1 - red) / 2].map(score => score.toFixed(4))
+  )
+})
+
 const refused: Array<[string, Body, RegExp, Described?]> = [
   [
     'E7: fixes the batch inside',

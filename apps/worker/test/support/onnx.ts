@@ -26,8 +26,8 @@ export interface Value {
   dims: Array<number | string>
 }
 
-/** Whole numbers are ONNX's ints; a float is written `{ float: 1 }`. */
-export type Attribute = number | number[] | string | { float: number }
+/** Whole numbers are ONNX's ints; a float is written `{ float: 1 }`, a list of texts `{ strings: ['a'] }`. */
+export type Attribute = number | number[] | string | { float: number } | { strings: string[] }
 
 /** Writes an ONNX file node by node. `node` and `weight` answer the name under which later nodes find the tensor. */
 export function createOnnxGraph() {
@@ -82,6 +82,8 @@ function attributeOf([name, value]: [string, Attribute]): MessageInitShape<typeo
   if (typeof value === 'number') return { name, type: AttributeType.INT, i: BigInt(value) }
   if (typeof value === 'string') return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) }
   if (Array.isArray(value)) return { name, type: AttributeType.INTS, ints: value.map(BigInt) }
+  if ('strings' in value)
+    return { name, type: AttributeType.STRINGS, strings: value.strings.map(text => new TextEncoder().encode(text)) }
   return { name, type: AttributeType.FLOAT, f: value.float }
 }
 
