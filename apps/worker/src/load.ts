@@ -4,8 +4,12 @@ import type { Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
 import { startInference, type Inference } from './engines/inference.ts'
 import { createDecoder } from './pixels/decode.ts'
+import { withinMemory } from './pixels/decode-memory.ts'
 import type { Decoder } from './pixels/decoder.ts'
-import { watched, type OnWedged } from './watchdog.ts'
+import { withWatchdog, type OnWedged } from './watchdog.ts'
+
+/** On these libvips' work is done, unless UV_THREADPOOL_SIZE says otherwise. */
+const libuvThreads = 4
 
 /** Loading a gigabyte from a slow disk and starting CUDA take a minute; what takes longer than this hangs. */
 const loadMs = 180_000
@@ -29,7 +33,7 @@ export interface LoadOptions {
 export async function loadModel(name: string, { config, log, onWedged, wrap }: LoadOptions): Promise<LoadedModel> {
   const model = await openModel(config.MODELS_DIR, name)
   const threads = config.ENGINE_THREADS || availableParallelism()
-  const engine = await watched(
+  const engine = await withWatchdog(
     { what: `loading model ${name}`, ms: loadMs, onWedged },
     startInference({ model, choice: config.ENGINE, threads })
   )
@@ -38,6 +42,12 @@ export async function loadModel(name: string, { config, log, onWedged, wrap }: L
     { event: 'engine', engine: inference.name, model: name, threads, rejected: inference.rejected },
     `Model ${name} runs on ${inference.name}`
   )
-  const pixels = await createDecoder({ input: model.manifest.input, maxPixels: config.MAX_IMAGE_PIXELS })
-  return { model, inference, decoder: wrap.decoder?.(pixels) ?? pixels }
+  const pixels = await createDecoder(model.manifest.input)
+  const decoder = withinMemory(wrap.decoder?.(pixels) ?? pixels, {
+    maxPixels: config.MAX_IMAGE_PIXELS,
+    maxBytes: config.MAX_DECODE_BYTES,
+    maxRunning: Math.max(libuvThreads, availableParallelism()),
+    onWedged
+  })
+  return { model, inference, decoder }
 }

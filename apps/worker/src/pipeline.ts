@@ -16,13 +16,13 @@ import { createCondition } from './batching/condition.ts'
 import { createDecodeEstimate } from './batching/decode-estimate.ts'
 import type { Inference } from './engines/inference.ts'
 import { createBatchAssembly } from './batching/batch-assembly.ts'
-import { DecodeError, decodeTimeoutMs, type Decoder } from './pixels/decoder.ts'
+import { DecodeError, type Decoder } from './pixels/decoder.ts'
 import { rank } from './rank.ts'
 import type { Rate } from './batching/rate.ts'
 import { faultOf } from './scores.ts'
 import type { WriteImage } from './tensor.ts'
 import type { WarmUp } from './batching/warm-up.ts'
-import { watched, type OnWedged } from './watchdog.ts'
+import { withWatchdog, type OnWedged } from './watchdog.ts'
 
 export interface PipelineOptions {
   name: string
@@ -132,10 +132,7 @@ export function createPipeline(options: PipelineOptions) {
   async function decode({ entry, job }: Delivery): Promise<Pick<Decoded, 'rgb' | 'decodeMs'>> {
     decoding.begin(entry)
     let decodeMs = 0
-    const rgb = await watched(
-      { what: 'decoding', ms: 1.25 * decodeTimeoutMs, onWedged },
-      decoder.decode(job.image, job.format)
-    ).finally(() => {
+    const rgb = await decoder.decode(job.image, job.format).finally(() => {
       decodeMs = decoding.end(entry)
     })
     return { rgb, decodeMs }
@@ -217,7 +214,7 @@ export function createPipeline(options: PipelineOptions) {
     const size = runSize(warm.sizes, jobs.length)
     const limitMs = Math.max(patienceMs, 10 * batchMs(warm.latency, size))
     const startedAtMs = performance.now()
-    const scores = await watched(
+    const scores = await withWatchdog(
       { what: `a batch of ${size}`, ms: limitMs, onWedged },
       inference.infer(input.subarray(0, size * imageValues), size)
     )

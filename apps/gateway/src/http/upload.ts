@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { dimensions, sniff, type ImageFormat } from '@streamsight/images'
+import { FormatError, measure, pixelFault, sniff, type ImageFormat, type Measured } from '@streamsight/images'
 import { ApiError } from '../errors.ts'
 
 /** An image whose first bytes say what it is and how large its pixels will be. */
@@ -23,7 +23,7 @@ export async function readUpload(request: FastifyRequest, { maxBytes, maxPixels 
   if (image.length > maxBytes) throw tooLarge(maxBytes)
   const format = sniff(image)
   if (format === undefined) throw new ApiError('UNSUPPORTED_IMAGE')
-  assertDimensions({ image, format }, maxPixels)
+  assertDecodable({ image, format }, maxPixels)
   return { image, format }
 }
 
@@ -76,19 +76,17 @@ function readJson(body: unknown): Buffer | undefined {
   return Buffer.from(base64, 'base64')
 }
 
-/** Refuses an image by the dimensions in its header, before anything of that size is allocated. */
-function assertDimensions({ image, format }: Upload, maxPixels: number): void {
-  const { width, height } = readDimensions(image, format)
-  if (width * height > maxPixels)
-    throw new ApiError('TOO_MANY_PIXELS', {
-      message: `The image has ${width} × ${height} pixels, more than ${maxPixels}`
-    })
+/** Refuses an image by its header, before anything of its size is allocated. */
+function assertDecodable({ image, format }: Upload, maxPixels: number): void {
+  const fault = pixelFault(measureHeader(image, format), maxPixels)
+  if (fault !== undefined) throw new ApiError('TOO_MANY_PIXELS', { message: fault })
 }
 
-function readDimensions(image: Buffer, format: ImageFormat) {
+function measureHeader(image: Buffer, format: ImageFormat): Measured {
   try {
-    return dimensions(image, format)
-  } catch (cause) {
-    throw new ApiError('UNDECODABLE_IMAGE', { message: 'The image has no readable header', cause })
+    return measure(image, format)
+  } catch (error) {
+    if (error instanceof FormatError) throw new ApiError('UNDECODABLE_IMAGE', { message: error.message, cause: error })
+    throw error
   }
 }
