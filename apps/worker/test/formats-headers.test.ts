@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import sharp from 'sharp'
-import { createDecoder } from '../dist/pixels/decode.js'
-import { withinBudget } from '../src/pixels/budget.ts'
 import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
-import { type Colour, decodersOf, draw, pngChunk } from './support/pictures.ts'
+import { type Colour, decoderOf, draw, pngChunk } from './support/pictures.ts'
 
 const jpegOf = (rows = inFields(fields)) => draw(rows).jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer()
 const pngOf = (rows = inFields(fields)) => draw(rows).png().toBuffer()
@@ -35,8 +33,7 @@ test('orientation is honoured in PNG and WebP', async () => {
     await assertFields({
       image: await picture().webp({ lossless: true }).toBuffer(),
       type: 'webp',
-      what: `WebP with orientation ${orientation}`,
-      decoders: ['libvips']
+      what: `WebP with orientation ${orientation}`
     })
   }
 })
@@ -47,41 +44,33 @@ test('the first picture of a film is shown: APNG, GIF, WebP and a sequence of AV
   const pixels = Buffer.from([fields, fields.toReversed()].flatMap(colours => inFields(colours).flat(2) as number[]))
   const film = () => sharp(pixels, { raw: { width: 32, height: 64, channels: 3, pageHeight: 32 } })
   await assertFields({ image: await film().gif().toBuffer(), type: 'gif', within: 6 })
-  await assertFields({ image: await film().webp({ lossless: true }).toBuffer(), type: 'webp', decoders: ['libvips'] })
+  await assertFields({ image: await film().webp({ lossless: true }).toBuffer(), type: 'webp' })
   const avif = await draw(inFields(fields)).avif({ quality: 95, chromaSubsampling: '4:4:4' }).toBuffer()
   for (const brand of ['avis', 'mif1']) {
     const renamed = Buffer.from(avif)
     renamed.write(brand, 8, 'latin1')
-    await assertFields({ image: renamed, type: 'avif', within: 6, what: brand, decoders: ['libvips'] })
+    await assertFields({ image: renamed, type: 'avif', within: 6, what: brand })
     assert.equal(renamed.toString('latin1', 8, 12), brand, 'the upload itself stays as it is')
   }
 })
 
 test('a JPEG of a kind that nobody reads is named', async t => {
-  const decoder = await createDecoder({ input: fieldsInput, maxPixels: 1e6 })
+  const decoder = await decoderOf(fieldsInput)
   t.after(() => decoder.close())
-  const kinds: Array<[marker: number, precision: number, message: string]> = [
-    [0xc1, 12, 'This JPEG has 12 bits a channel, of which only 8 are supported'],
-    [0xc3, 8, 'This is a lossless JPEG, which is not supported'],
-    [0xc3, 16, 'This is a lossless JPEG, which is not supported'],
-    [0xc5, 8, 'This is a hierarchical JPEG, which is not supported']
+  const kinds: Array<[marker: number, precision: number, message: RegExp]> = [
+    [0xc1, 12, /^This JPEG has 12 bits a channel, of which only 8 are supported$/],
+    [0xc3, 8, /^This is a lossless JPEG, which is not supported/],
+    [0xc3, 16, /^This is a lossless JPEG, which is not supported/],
+    [0xc5, 8, /^This is a hierarchical JPEG, which is not supported/]
   ]
   for (const [marker, precision, message] of kinds) {
     const image = withFrame(await jpegOf(), marker, precision)
     await assert.rejects(decoder.decode(image, 'jpeg'), { code: 'UNDECODABLE_IMAGE', message })
-    for (const each of await decodersOf(fieldsInput))
-      await assert.rejects(each.decode(image, 'jpeg'), { code: 'UNDECODABLE_IMAGE', message }, each.name)
   }
 })
 
-test('an arithmetic-coded JPEG is read by libvips and refused by name where that is missing', async () => {
-  const image = Buffer.from(arithmetic, 'base64')
-  await assertFields({ image, type: 'jpeg', within: 4, decoders: ['libvips'] })
-  const [, jimp] = await decodersOf(fieldsInput)
-  await assert.rejects(jimp?.decode(image, 'jpeg') ?? Promise.resolve(), {
-    code: 'UNDECODABLE_IMAGE',
-    message: 'This JPEG is arithmetic-coded, which is not supported'
-  })
+test('an arithmetic-coded JPEG is read', async () => {
+  await assertFields({ image: Buffer.from(arithmetic, 'base64'), type: 'jpeg', within: 4 })
 })
 
 test('broken metadata loses no picture', async () => {
@@ -111,25 +100,6 @@ test('broken metadata loses no picture', async () => {
     ]),
     type: 'png'
   })
-})
-
-test('work that uses up its budget is given up, and work that only waits is not', async () => {
-  const spinning = withinBudget(async signal => {
-    while (!signal.aborted)
-      await new Promise<void>(resolve => {
-        setImmediate(resolve)
-      })
-    return 'stopped'
-  }, 200)
-  await assert.rejects(spinning, {
-    code: 'UNDECODABLE_IMAGE',
-    message: 'The image takes longer to decode than the 0.2 s that are allowed'
-  })
-  assert.equal(await withinBudget(() => Promise.resolve('in time'), 200), 'in time')
-  await assert.rejects(
-    withinBudget(() => Promise.reject(new Error('broken')), 200),
-    { message: 'broken' }
-  )
 })
 
 /** The JPEG with another frame marker and other bits a channel. */

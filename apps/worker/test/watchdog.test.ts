@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { watched } from '../src/watchdog.ts'
+import { withWatchdog } from '../src/watchdog.ts'
 
 function watch(ms: number, work: Promise<string>) {
   const wedged: string[] = []
   return {
     wedged,
-    outcome: watched(
+    outcome: withWatchdog(
       {
         what: 'loading',
         ms,

@@ -29,6 +29,9 @@ const photometrics: Record<number, { name: string; samples: number }> = {
 const ycbcr = 6
 const jpegCompression = 7
 
+/** Strips of a row each in a picture of 50 megapixels are some thousand. */
+const mostPieces = 100_000
+
 /** A tile of a small picture may be larger than it, but nobody needs one of gigabytes. */
 const mostTilePixels = 2 ** 24
 
@@ -39,6 +42,7 @@ export const tiff: Format = {
   measure(bytes) {
     const directory = readDirectory(bytes)
     assertSupported(directory)
+    assertWhole(directory)
     return measurePieces(directory)
   },
 
@@ -83,6 +87,17 @@ function assertSupported(directory: Directory): void {
   if (isTiledInPlanes(directory) && ![1, 2].includes(photometric)) refuse(`tiles of separate planes in ${colours.name}`)
 }
 
+/** libtiff shows what is missing as black. Throws a FormatError if a strip or tile ends outside of the file. */
+function assertWhole(directory: Directory): void {
+  const isTiled = directory.entries.has(tags.tileWidth)
+  const offsets = valuesOf(directory, isTiled ? tags.tileOffsets : tags.stripOffsets)
+  const lengths = valuesOf(directory, isTiled ? tags.tileByteCounts : tags.stripByteCounts)
+  if (offsets.length > mostPieces)
+    throw new FormatError(`The TIFF has ${offsets.length} parts, which no honest file has`)
+  const isCut = offsets.some((offset, i) => offset + (lengths[i] ?? 0) > directory.bytes.length)
+  if (isCut) throw new FormatError('The tiff image is truncated or corrupt')
+}
+
 function refuse(what: string): never {
   throw new FormatError(`A TIFF with ${what} is not supported: save it with 8 or 16 bits a channel, LZW or deflate`)
 }
@@ -91,9 +106,10 @@ function compressionOf(directory: Directory): number {
   return valueOf(directory, tags.compression, 1)
 }
 
-/** The format's own default is 2 × 2; libtiff and its users write 1 × 1 where they leave it out of raw pixels. */
+/** 2 × 2 where the file does not say. */
 function isSubsampled(directory: Directory): boolean {
-  return valuesOf(directory, tags.chromaSubsampling).some(factor => factor !== 1)
+  const [across = 2, down = 2] = valuesOf(directory, tags.chromaSubsampling)
+  return across !== 1 || down !== 1
 }
 
 function isTiledInPlanes(directory: Directory): boolean {

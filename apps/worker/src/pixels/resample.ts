@@ -69,8 +69,12 @@ interface Axis {
   count: number
 }
 
+/** Added up as PIL does it: where a middle falls between two pixels, rounding decides. */
 function nearest({ from, to, start, count }: Axis): number[] {
-  return Array.from({ length: count }, (_, i) => Math.min(from - 1, Math.floor(((start + i + 0.5) * from) / to)))
+  const positions: number[] = []
+  for (let i = 0, at = (0.5 * from) / to; i < start + count; i++, at += from / to)
+    if (i >= start) positions.push(Math.min(from - 1, Math.floor(at)))
+  return positions
 }
 
 /** The kernel around each position's centre; shrinking stretches it over all positions that fall into one. */
