@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import sharp from 'sharp'
 import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
-import { type Colour, decoderOf, draw, pngChunk } from './support/pictures.ts'
+import { type Colour, decoderOf, draw, fixtures, inputOf, meanDifference, pngChunk } from './support/pictures.ts'
 
 const jpegOf = (rows = inFields(fields)) => draw(rows).jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer()
 const pngOf = (rows = inFields(fields)) => draw(rows).png().toBuffer()
@@ -52,6 +54,26 @@ test('the first picture of a film is shown: APNG, GIF, WebP and a sequence of AV
     await assertFields({ image: renamed, type: 'avif', within: 6, what: brand })
     assert.equal(renamed.toString('latin1', 8, 12), brand, 'the upload itself stays as it is')
   }
+})
+
+test('C7: a HEIC is decoded where libheif-js is installed', async t => {
+  const image = readFileSync(join(import.meta.dirname, 'support/ship.heic'))
+  const decoder = await decoderOf(inputOf({ width: 4, height: 3, kernel: 'linear' }))
+  t.after(() => decoder.close())
+  // Coded from this fixture.
+  const jpeg = fixtures.find(({ file }) => file === 'ship.jpg')?.image ?? Buffer.alloc(0)
+  const difference = meanDifference(await decoder.decode(image, 'heic'), await decoder.decode(jpeg, 'jpeg'))
+  assert.ok(difference <= 3, `a channel differs by ${difference.toFixed(1)}`)
+  await assert.rejects(decoder.decode(image.subarray(0, 3_000), 'heic'), { code: 'UNDECODABLE_IMAGE' })
+})
+
+test('C4: what a GIF frame leaves free is white', async () => {
+  const gif = await draw(inFields(fields)).gif().toBuffer()
+  const at = gif.indexOf(Buffer.from([0x2c, 0, 0, 0, 0, 32, 0, 32, 0]))
+  for (const offset of [6, 8]) gif.writeUInt16LE(64, offset)
+  for (const offset of [at + 1, at + 3]) gif.writeUInt16LE(32, offset)
+  const white: Colour = [255, 255, 255]
+  await assertFields({ image: gif, type: 'gif', colours: [white, white, white, fields[3] ?? white], within: 6 })
 })
 
 test('a JPEG of a kind that nobody reads is named', async t => {
