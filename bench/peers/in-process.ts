@@ -19,7 +19,7 @@ export interface InProcessOptions {
   threads: number
 }
 
-const [topK, maxPixels, maxBytes] = [5, 50_000_000, 10_485_760]
+const [topK, maxBytes] = [5, 10_485_760]
 
 /** POST /predict with the multipart field `image`; 400 without one, 415 for what is no image. */
 export async function buildServer({ modelsDir, name, threads }: InProcessOptions) {
@@ -29,7 +29,7 @@ export async function buildServer({ modelsDir, name, threads }: InProcessOptions
   if (artifact === undefined)
     throw new Error(`model ${name} has no "onnx" artifact, the only one that the in-process server runs`)
   const engine = await openOnnx({ model, artifact, name: 'onnx-cpu', threads })
-  const decoder = await createDecoder({ input, maxPixels })
+  const decoder = await createDecoder(input)
   const writeImage = createImageWriter(input, artifact.layout)
 
   const app = Fastify({ bodyLimit: maxBytes })

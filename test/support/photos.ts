@@ -96,7 +96,7 @@ async function importAll(saved: Saved, { folder, imported, photos }: Importing):
     .find(found => found !== undefined && !(found instanceof Error))
   if (model === undefined || model instanceof Error) return
   const { input } = model.manifest
-  const decoder = await createDecoder({ input, maxPixels: 1e8 })
+  const decoder = await createDecoder(input)
   const pixels = []
   for (const photo of photos) pixels.push(await decoder.decode(readFileSync(photo), 'jpeg'))
   await decoder.close()

@@ -32,6 +32,12 @@ export const configSchema = Type.Object({
     maximum: 1_000,
     description: 'Milliseconds that a batch may wait for images that are being decoded'
   }),
+  MAX_DECODE_BYTES: Type.Integer({
+    default: 400_000_000,
+    minimum: 50_000_000,
+    description:
+      'Bytes of memory that decoding may take at a time; more pictures wait, and one that needs more alone is refused: 25 megapixels of AVIF, 13 of HEIC, 50 of anything else'
+  }),
   MAX_DELIVERIES: Type.Integer({
     default: 3,
     minimum: 1,

@@ -4,8 +4,12 @@ import type { Logger } from '@streamsight/service'
 import type { Config } from './config.ts'
 import { startInference, type Inference } from './engines/inference.ts'
 import { createDecoder } from './pixels/decode.ts'
+import { withinMemory } from './pixels/decode-memory.ts'
 import type { Decoder } from './pixels/decoder.ts'
 import { withWatchdog, type OnWedged } from './watchdog.ts'
+
+/** On these libvips' work is done, unless UV_THREADPOOL_SIZE says otherwise. */
+const libuvThreads = 4
 
 /** Loading a gigabyte from a slow disk and starting CUDA take a minute; what takes longer than this hangs. */
 const loadMs = 180_000
@@ -42,8 +46,14 @@ export async function loadModel(name: string, { config, log, onWedged, wrap }: L
     { event: 'engine', engine: engineName, precision, precisionReason, model: name, threads, rejected },
     `Model ${name} runs on ${engineName} in ${precision} (${precisionReason})`
   )
-  const pixels = await createDecoder({ input: model.manifest.input, maxPixels: config.MAX_IMAGE_PIXELS })
-  return { model: endingIn(inference.activation, model), inference, decoder: wrap.decoder?.(pixels) ?? pixels }
+  const pixels = await createDecoder(model.manifest.input)
+  const decoder = withinMemory(wrap.decoder?.(pixels) ?? pixels, {
+    maxPixels: config.MAX_IMAGE_PIXELS,
+    maxBytes: config.MAX_DECODE_BYTES,
+    maxRunning: Math.max(libuvThreads, availableParallelism()),
+    onWedged
+  })
+  return { model: endingIn(inference.activation, model), inference, decoder }
 }
 
 function endingIn(activation: Inference['activation'], model: Model): Model {

@@ -10,7 +10,7 @@ import type { Rate } from './batching/rate.ts'
 import type { WarmUp } from './batching/warm-up.ts'
 import type { Inference } from './engines/inference.ts'
 import type { Answer, Outcomes, Reason } from './outcomes.ts'
-import { DecodeError, decodeTimeoutMs, type Decoder } from './pixels/decoder.ts'
+import { DecodeError, type Decoder } from './pixels/decoder.ts'
 import { rank } from './rank.ts'
 import { faultOf } from './scores.ts'
 import type { WriteImage } from './tensor.ts'
@@ -57,13 +57,13 @@ const tooLate = {
  * the curve of its latency says that waiting pays.
  */
 export function createPipeline(options: PipelineOptions) {
-  const { model, decoder, warm, rate, outcomes, clock, log, onWedged } = options
+  const { model, decoder, warm, rate, outcomes, clock, log } = options
   const { input, output } = model.manifest
   const { activation } = output
   const imageValues = input.width * input.height * 3
   const held = new Map<string, Delivery>()
   const state = createCondition()
-  const decoding = createDecoding(decoder, onWedged)
+  const decoding = createDecoding(decoder)
   const gather = createGather<Decoded>({
     ...options,
     imageValues,
@@ -190,7 +190,7 @@ export function createPipeline(options: PipelineOptions) {
 export type Pipeline = ReturnType<typeof createPipeline>
 
 /** Decodes under a watchdog, and estimates when the images in hand will be ready. */
-function createDecoding(decoder: Decoder, onWedged: OnWedged) {
+function createDecoding(decoder: Decoder) {
   const estimate = createDecodeEstimate()
 
   return {
@@ -200,10 +200,7 @@ function createDecoding(decoder: Decoder, onWedged: OnWedged) {
       const { entry, job } = delivery
       estimate.begin(entry)
       let decodeMs = 0
-      const rgb = await withWatchdog(
-        { what: 'decoding', ms: 1.25 * decodeTimeoutMs, onWedged },
-        decoder.decode(job.image, job.format)
-      ).finally(() => {
+      const rgb = await decoder.decode(job.image, job.format).finally(() => {
         decodeMs = estimate.end(entry)
       })
       return { delivery, rgb, decodeMs, decodedAtMs: performance.now() }

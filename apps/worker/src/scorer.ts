@@ -30,7 +30,6 @@ export type ScorerReady = { engine: string; precision: string; precisionReason: 
 export type ScoreAnswer = { probabilities: number[] } | { fault: string }
 
 /** As a worker allows by default. */
-const maxPixels = 50_000_000
 
 async function main(): Promise<void> {
   const [modelsDir = '', name = '', wanted = 'auto'] = argv.slice(2)
@@ -85,7 +84,7 @@ function createAnswerer({ manifest, labels }: Model, { engine, artifact }: Chose
     if (format === undefined) throw new Error('not a picture of a known format')
     if (decoder?.key !== frame) {
       await decoder?.decoder.close()
-      decoder = { key: frame, decoder: await createDecoder({ input, maxPixels }) }
+      decoder = { key: frame, decoder: await createDecoder(input) }
     }
     pixels = { key: `${frame} ${path}`, rgb: await decoder.decoder.decode(image, format) }
     return pixels.rgb

@@ -5,12 +5,11 @@ import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openModel, type Manifest, type Model } from '@streamsight/models'
 import { startInference, type Inference } from '../dist/engines/inference.js'
-import { createLibvipsDecoder } from '../src/pixels/libvips.ts'
 import { chooseEngine } from '../src/engines/choose.ts'
 import { engineNames, type EngineName } from '../src/engines/engine.ts'
 import { createImageWriter } from '../src/tensor.ts'
 import { copyOfEveryday, editManifest, flipByte, start } from './support/models.ts'
-import { expected, fixtures, root } from './support/pictures.ts'
+import { decoderOf, expected, fixtures, root } from './support/pictures.ts'
 
 const classes = 10
 const imageValues = 32 * 32 * 3
@@ -23,9 +22,8 @@ let engines: Record<'onnx-cpu' | 'tfjs-wasm', Inference>
 
 before(async () => {
   everyday = await openModel(join(root, 'models'), 'everyday')
-  const libvips = await createLibvipsDecoder({ input: everyday.manifest.input, maxPixels: 1e6 })
-  assert.ok(libvips !== undefined)
-  const decoded = await Promise.all(fixtures.map(({ image, type }) => libvips.decode(image, type)))
+  const decoder = await decoderOf(everyday.manifest.input)
+  const decoded = await Promise.all(fixtures.map(({ image, type }) => decoder.decode(image, type)))
   const noise = Array.from({ length: 30 }, (_, i) =>
     Uint8Array.from({ length: imageValues }, (_, j) =>
       Math.floor(256 * Math.abs((Math.sin(12.9898 * (i + 1) * (j + 1)) * 43_758.5453) % 1))

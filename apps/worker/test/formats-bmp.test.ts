@@ -14,7 +14,7 @@ const palette = Buffer.from(fields.flatMap(([red, green, blue]) => [blue, green,
 const shortPalette = Buffer.from(fields.flatMap(([red, green, blue]) => [blue, green, red]))
 
 async function assertBmp(image: Buffer, what: string, within = 0): Promise<void> {
-  await assertFields({ image, type: 'bmp', decoders: ['jimp'], what, within })
+  await assertFields({ image, type: 'bmp', what, within })
 }
 
 test('pixels of 2, 4 and 8 bits are colours of a palette', async () => {
@@ -43,7 +43,7 @@ test('rows are filled up to whole groups of four bytes', () => {
       Buffer.from([0b10100000, 0, 0, 0]),
       Buffer.from([0b01000000, 0, 0, 0])
     ])
-  ).rgba
+  ).data
   assert.deepEqual(
     Array.from(rgba).filter((_, i) => i % 4 === 0),
     [0, 255, 0, 255, 0, 255]
@@ -111,7 +111,6 @@ test('a mask for alpha shows white where it is 0, unless it is 0 everywhere', as
   await assertFields({
     image: clear,
     type: 'bmp',
-    decoders: ['jimp'],
     colours: fields.map((colour, i) => (i === 1 ? [255, 255, 255] : colour)),
     within: 0
   })
@@ -170,7 +169,7 @@ test('what runs jump over has the first colour, and what sticks out of a row is 
   // Two rows of four: at the bottom five of colour 1, then a move by two to the right in the next row, and one of colour 2.
   const rgba = decodeBmp(
     bmp({ width: 4, height: 2, bits: 8, compression: 1, palette }, [Buffer.from([5, 1, 0, 0, 0, 2, 2, 0, 1, 2, 0, 1])])
-  ).rgba
+  ).data
   assert.deepEqual(
     Array.from(rgba).filter((_, i) => i % 4 === 0),
     [200, 200, 50, 200, 60, 60, 60, 60]

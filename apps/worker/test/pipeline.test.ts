@@ -8,14 +8,13 @@ import { until } from '../../../test/support/until.ts'
 import { startInference, type Inference } from '../dist/engines/inference.js'
 import { createOutcomes } from '../src/outcomes.ts'
 import { createPipeline } from '../src/pipeline.ts'
-import { createLibvipsDecoder } from '../src/pixels/libvips.ts'
 import { createRate } from '../src/batching/rate.ts'
 import { createImageWriter } from '../src/tensor.ts'
 import type { WarmUp } from '../src/batching/warm-up.ts'
 import { temporaryModels, writeModel } from './support/models.ts'
 import { createMortalThread } from './support/mortal-thread.ts'
 import { createOnnxGraph } from './support/onnx.ts'
-import { draw, grid, inputOf, type Colour } from './support/pictures.ts'
+import { decoderOf, draw, grid, inputOf, type Colour } from './support/pictures.ts'
 
 const side = 4
 const imageValues = 3 * side * side
@@ -63,8 +62,7 @@ async function open(t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Optio
   const thread = createMortalThread(dir, imageValues)
   const engine = await startInference({ model, choice: 'onnx-cpu', threads: 1 }, { script: thread.script })
   t.after(() => engine.close())
-  const libvips = await createLibvipsDecoder({ input: model.manifest.input, maxPixels: 1e6 })
-  assert.ok(libvips !== undefined)
+  const decoder = await decoderOf(model.manifest.input)
 
   const lab = await openLab(t, redis.url)
   const worker = await lab.worker('w')
@@ -91,10 +89,10 @@ async function open(t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Optio
   const pipeline = createPipeline({
     model,
     decoder: {
-      ...libvips,
+      ...decoder,
       decode: async (image, type) => {
         await closed.get(image.toString('base64'))
-        return await libvips.decode(image, type)
+        return await decoder.decode(image, type)
       }
     },
     inference,

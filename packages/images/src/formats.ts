@@ -1,29 +1,56 @@
-/** The formats that are read, as their first bytes tell them apart. */
-export const imageFormats = ['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff', 'bmp'] as const
-export type ImageFormat = (typeof imageFormats)[number]
+import { bmp } from './bmp.ts'
+import { FormatError, type FirstFrame, type Format, type Measured } from './format.ts'
+import { gif } from './gif.ts'
+import { avif, heic } from './heif.ts'
+import { jpeg } from './jpeg.ts'
+import { png } from './png.ts'
+import { tiff } from './tiff.ts'
+import { webp } from './webp.ts'
 
-const signatures: Array<{ format: ImageFormat; matches: (bytes: Buffer) => boolean }> = [
-  { format: 'jpeg', matches: bytes => startsWith(bytes, [0xff, 0xd8, 0xff]) },
-  { format: 'png', matches: bytes => startsWith(bytes, [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]) },
-  { format: 'gif', matches: bytes => /^GIF8[79]a/.test(bytes.toString('latin1', 0, 6)) },
-  { format: 'webp', matches: bytes => /^RIFF....WEBP/s.test(bytes.toString('latin1', 0, 12)) },
-  { format: 'tiff', matches: bytes => /^(II[*+]\0|MM\0[*+])/.test(bytes.toString('latin1', 0, 4)) },
-  { format: 'bmp', matches: bytes => bytes.toString('latin1', 0, 2) === 'BM' },
-  { format: 'avif', matches: isAvif }
-]
+/** The formats that are read, in the order in which the first bytes are compared: `heic` takes general brands that `avif` left. */
+const formats = { jpeg, png, webp, gif, avif, heic, tiff, bmp } satisfies Record<string, Format>
+
+export type ImageFormat = keyof typeof formats
+export const imageFormats = Object.keys(formats) as ImageFormat[]
 
 /** What the first bytes say an image is. The client's content type and file name are not asked. */
 export function sniff(bytes: Buffer): ImageFormat | undefined {
-  return signatures.find(({ matches }) => matches(bytes))?.format
+  return imageFormats.find(format => formats[format].matches(bytes))
 }
 
-function startsWith(bytes: Buffer, signature: number[]): boolean {
-  return signature.every((byte, i) => bytes[i] === byte)
+export function mediaTypeOf(format: ImageFormat): string {
+  return formats[format].mediaType
 }
 
-/** An ISO media file with an AVIF brand, as its own or among those it is compatible with. */
-function isAvif(bytes: Buffer): boolean {
-  if (bytes.toString('latin1', 4, 8) !== 'ftyp') return false
-  const brands = bytes.toString('latin1', 8, Math.min(bytes.readUInt32BE(0), 256))
-  return /^(.{4})*avi[fs]/s.test(brands)
+/** What decoding would cost, from the header. Throws a FormatError if the image is cut short, broken, or of a kind nobody reads. */
+export function measure(bytes: Buffer, format: ImageFormat): Measured {
+  const measured = whole(format, () => formats[format].measure(bytes))
+  if (measured.width * measured.height < 1) throw new FormatError(`The ${format} image has no pixels`)
+  return measured
+}
+
+/**
+ * Why an image of this size is refused, for the client; undefined if it is not. The parts that a picture is made of may add up to twice
+ * its pixels: tiles overhang its edge, and transparency is a picture of its own.
+ */
+export function pixelFault({ width, height, decodedPixels }: Measured, maxPixels: number): string | undefined {
+  if (width * height > maxPixels) return `The image has ${width} × ${height} pixels, more than ${maxPixels}`
+  if (decodedPixels > 2 * maxPixels)
+    return `The image is made of parts of ${decodedPixels} pixels together, more than twice ${maxPixels}`
+  return undefined
+}
+
+/** The first frame or page as a file of its own. Throws a FormatError as `measure` does. */
+export function firstFrame(bytes: Buffer, format: ImageFormat): FirstFrame {
+  return whole(format, () => formats[format].firstFrame(bytes))
+}
+
+/** Reading beyond the end of a file is a RangeError of Buffer. */
+function whole<Result>(format: ImageFormat, read: () => Result): Result {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new FormatError(`The ${format} image is truncated or corrupt`, { cause: error })
+  }
 }

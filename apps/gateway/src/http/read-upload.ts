@@ -1,4 +1,4 @@
-import { dimensions, sniff, type ImageFormat } from '@streamsight/images'
+import { FormatError, measure, pixelFault, sniff, type ImageFormat, type Measured } from '@streamsight/images'
 import { shown } from '@streamsight/service'
 import { ApiError } from '../errors.ts'
 import { decodeBase64 } from './base64.ts'
@@ -41,7 +41,7 @@ export async function readUpload(body: Body, { maxBytes, maxPixels }: UploadLimi
   if (image.length > maxBytes) throw tooLarge(maxBytes)
   const format = sniff(image)
   if (format === undefined) throw new ApiError('UNSUPPORTED_IMAGE')
-  assertDimensions(image, format, maxPixels)
+  assertDecodable(image, format, maxPixels)
   return { image, format, fields }
 }
 
@@ -101,20 +101,18 @@ async function imageOfJson(image: unknown): Promise<Buffer> {
   return decoded
 }
 
-/** Refuses an image by the dimensions in its header, before anything of that size is allocated. */
-function assertDimensions(image: Buffer, format: ImageFormat, maxPixels: number): void {
-  const { width, height } = readDimensions(image, format)
-  if (width * height > maxPixels)
-    throw new ApiError('TOO_MANY_PIXELS', {
-      message: `The image has ${width} × ${height} pixels, more than ${maxPixels}`
-    })
+/** Refuses an image by its header, before anything of its size is allocated. */
+function assertDecodable(image: Buffer, format: ImageFormat, maxPixels: number): void {
+  const fault = pixelFault(measureHeader(image, format), maxPixels)
+  if (fault !== undefined) throw new ApiError('TOO_MANY_PIXELS', { message: fault })
 }
 
-function readDimensions(image: Buffer, format: ImageFormat) {
+function measureHeader(image: Buffer, format: ImageFormat): Measured {
   try {
-    return dimensions(image, format)
-  } catch (cause) {
-    throw new ApiError('UNDECODABLE_IMAGE', { message: 'The image has no readable header', cause })
+    return measure(image, format)
+  } catch (error) {
+    if (error instanceof FormatError) throw new ApiError('UNDECODABLE_IMAGE', { message: error.message, cause: error })
+    throw error
   }
 }
 

@@ -38,7 +38,7 @@ export function readBmpHeader(image: Buffer): BmpHeader {
     runs,
     masks: readMasks(image, headerBytes, size),
     palette: readPalette(image, headerBytes, size),
-    pixels: image.subarray(image.readUInt32LE(10))
+    pixels: image.subarray(startOfPixels(image, headerBytes, size))
   }
 }
 
@@ -100,10 +100,28 @@ function readMasks(image: Buffer, headerBytes: number, size: Size): number[] {
 function readPalette(image: Buffer, headerBytes: number, size: Size): Uint32Array {
   const palette = new Uint32Array(256).fill(0xff000000)
   if (size.bits > 8) return palette
-  const step = headerBytes === os2HeaderBytes ? 3 : 4
-  const start = fileHeaderBytes + headerBytes
-  const count = Math.min(size.colours || 256, 1 << size.bits, Math.floor((image.readUInt32LE(10) - start) / step))
+  const { start, step, count } = placeOfPalette(image, headerBytes, size)
   for (let i = 0; i < count; i++) palette[i] = (image.readUIntBE(start + i * step, 3) | 0xff000000) >>> 0
   // Blue comes first in the file and third in memory, so that what was read as big-endian BGR already lies in the order RGBA.
   return palette
+}
+
+/** As many colours as the header says, and as fit before the pixels where these do not begin with the palette itself. */
+function placeOfPalette(
+  image: Buffer,
+  headerBytes: number,
+  size: Size
+): { start: number; step: number; count: number } {
+  const step = headerBytes === os2HeaderBytes ? 3 : 4
+  const start = fileHeaderBytes + headerBytes
+  const pixelsAt = image.readUInt32LE(10)
+  const end = pixelsAt > start ? pixelsAt : image.length
+  return { start, step, count: Math.min(size.colours || 256, 1 << size.bits, Math.floor((end - start) / step)) }
+}
+
+/** Some files say that the pixels begin where the palette does, and mean behind it. */
+function startOfPixels(image: Buffer, headerBytes: number, size: Size): number {
+  const { start, step, count } = placeOfPalette(image, headerBytes, size)
+  const pixelsAt = image.readUInt32LE(10)
+  return size.bits <= 8 && pixelsAt <= start ? start + count * step : pixelsAt
 }

@@ -1,6 +1,12 @@
 import { readBmpHeader, type BmpHeader } from './bmp-header.ts'
 import { expandRuns } from './bmp-runs.ts'
-import type { Bitmap } from './resample.ts'
+
+/** RGBA, 8 bits a channel, row by row. */
+interface Bitmap {
+  width: number
+  height: number
+  data: Buffer
+}
 
 /**
  * A BMP of 1 to 32 bits a pixel, with a palette, runs (RLE4, RLE8) or bit masks, from OS/2's first header to Windows' fifth.
@@ -14,7 +20,7 @@ export function decodeBmp(image: Buffer): Bitmap {
   else if (header.bits <= 8) paint(header, unpack(header), rgba)
   else if (header.bits === 24) copyBytes(header, rgba)
   else mask(header, rgba)
-  return { width, height, rgba: new Uint8ClampedArray(rgba.buffer) }
+  return { width, height, data: Buffer.from(rgba.buffer) }
 }
 
 /** Bytes of a row as it is stored: whole groups of four. */

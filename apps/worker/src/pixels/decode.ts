@@ -1,28 +1,43 @@
-import type { ImageFormat } from '@streamsight/images'
-import { DecodeError, type Decoder, type DecoderOptions } from './decoder.ts'
-import { createJimpDecoder } from './jimp.ts'
-import { createLibvipsDecoder } from './libvips.ts'
-import { isOwnKind } from './tiff-decode.ts'
+import { firstFrame, type FirstFrame, type ImageFormat } from '@streamsight/images'
+import type { Input } from '@streamsight/models'
+import { asDecodeError, DecodeError, type Decoder, type Raster } from './decoder.ts'
+import { createHeicDecoder } from './heic.ts'
+import { createBmpDecoder } from './jimp.ts'
+import { createLibvips, type Source } from './libvips.ts'
 
-/** libvips where its native binary is installed, and jimp for what libvips can't read (BMP, some TIFF) and where it is missing. */
-export async function createDecoder(options: DecoderOptions): Promise<Decoder> {
-  const portable = createJimpDecoder(options)
-  const fast = await createLibvipsDecoder(options)
-  if (fast === undefined) return portable
+/**
+ * The one path: the first frame alone, to libvips. What libvips' builds leave out is decoded by another library in a thread of its own,
+ * BMP by jimp and HEIC by libheif, and goes on from there as raw pixels.
+ */
+export async function createDecoder(input: Input): Promise<Decoder> {
+  const libvips = await createLibvips(input)
+  const [bmp, heic] = [createBmpDecoder(), await createHeicDecoder()]
 
   return {
-    name: `${fast.name}+${portable.name}`,
-    decode: (image, type) =>
-      type === 'bmp'
-        ? portable.decode(image, type)
-        : fast.decode(image, type).catch((error: unknown) => retry(image, type, error)),
-    close: () => portable.close()
+    name: ['libvips', bmp.name, ...(heic ? [heic.name] : [])].join('+'),
+
+    async decode(image, format) {
+      const frame = asDecodeError(() => firstFrame(image, format))
+      return await libvips.toInput(await sourceOf(frame, format))
+    },
+
+    async close() {
+      await Promise.all([bmp.close(), heic?.close()])
+    }
   }
 
-  /** Not with the library behind the portable decoder: what libvips leaves out of its kinds of TIFF sends that in circles. */
-  async function retry(image: Buffer, type: ImageFormat, error: unknown): Promise<Uint8Array> {
-    if (!(error instanceof DecodeError) || error.code !== 'UNSUPPORTED_IMAGE') throw error
-    if (type === 'tiff' && isOwnKind(image)) return await portable.decode(image, type)
-    throw new DecodeError('UNDECODABLE_IMAGE', error.message)
+  async function sourceOf(frame: FirstFrame, format: ImageFormat): Promise<Source> {
+    const raster = await rasterOf(frame.bytes, format)
+    return raster === undefined ? { kind: 'file', format, ...frame } : { kind: 'raster', raster }
+  }
+
+  async function rasterOf(bytes: Buffer, format: ImageFormat): Promise<Raster | undefined> {
+    if (format === 'bmp') return await bmp.decode(bytes)
+    if (format !== 'heic') return undefined
+    if (heic !== undefined) return await heic.decode(bytes)
+    throw new DecodeError(
+      'UNSUPPORTED_IMAGE',
+      'This server does not decode HEIC: send JPEG, or install the package libheif-js beside the worker'
+    )
   }
 }

@@ -1,9 +1,5 @@
+import type { Size } from '@streamsight/images'
 import type { Input } from '@streamsight/models'
-
-export interface Size {
-  width: number
-  height: number
-}
 
 /** How a picture gets to the model's input size: what it is scaled to, and the corner of the window that is kept of that. */
 export interface Frame {

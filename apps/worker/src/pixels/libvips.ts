@@ -1,12 +1,14 @@
-import type sharpModule from 'sharp'
-import type { ImageFormat } from '@streamsight/images'
-import { withinBudget } from './budget.ts'
-import { DecodeError, decodeTimeoutMs, type Decoder, type DecoderOptions } from './decoder.ts'
-import { frameOf, type Size } from './frame.ts'
-import { jpegProblem, readJpeg, type JpegHeader } from './jpeg.ts'
-import { isSrgb, readProfile } from './profile.ts'
+import sharp, { type Sharp } from 'sharp'
+import type { Input } from '@streamsight/models'
+import { orientationOf, readJpegHeader, type FirstFrame, type ImageFormat, type Size } from '@streamsight/images'
+import { DecodeError, decodeTimeoutMs, type Raster } from './decoder.ts'
+import { frameOf } from './frame.ts'
+import { enlarge, pickNearest } from './resample.ts'
+import { isSrgb } from './srgb-profile.ts'
+import { toRgb } from './ycbcr.ts'
 
-type Sharp = typeof sharpModule
+/** A file that libvips reads, or pixels that another library has decoded. */
+export type Source = ({ kind: 'file'; format: ImageFormat } & FirstFrame) | { kind: 'raster'; raster: Raster }
 
 /** What libvips has to know before it decodes a picture. */
 interface Facts {
@@ -16,60 +18,65 @@ interface Facts {
   isDeep: boolean
 }
 
-/** libvips through sharp: native, on threads of its own. Undefined where its binary is not installed. */
-export async function createLibvipsDecoder({ input, maxPixels }: DecoderOptions): Promise<Decoder | undefined> {
-  const sharp = await importSharp()
-  return sharp === undefined ? undefined : decoderWith(sharp, { input, maxPixels })
-}
+const white = '#ffffff'
 
-function decoderWith(sharp: Sharp, { input, maxPixels }: DecoderOptions): Decoder {
-  prepare(sharp)
+/** From a file or pixels to the model's input, on libvips' own threads. Native, or sharp's WebAssembly build of the same library. */
+export async function createLibvips(input: Input) {
+  prepare()
+  return { toInput }
 
-  return {
-    name: 'libvips',
-    async decode(image, type) {
-      try {
-        // libvips can't be stopped everywhere. What is given up ends by itself, with a result that nobody takes.
-        return await withinBudget(() => decode(type === 'avif' ? asAvif(image) : image, type))
-      } catch (error) {
-        throw error instanceof DecodeError ? error : toDecodeError(error as Error, { type, maxPixels })
-      }
-    },
-    async close() {}
+  /** RGB of the model's size. Rejects with a DecodeError. */
+  async function toInput(source: Source): Promise<Uint8Array> {
+    const startedMs = performance.now()
+    try {
+      return source.kind === 'raster' ? await fit(open(source.raster), source.raster) : await decodeFile(source)
+    } catch (error) {
+      if (error instanceof DecodeError) throw error
+      // Never by libvips' message: its threads share one, which may be about another picture.
+      if (performance.now() - startedMs >= decodeTimeoutMs)
+        throw new DecodeError('INFERENCE_FAILED', `The image was not decoded within ${decodeTimeoutMs / 1_000} s`, {
+          cause: error
+        })
+      throw new DecodeError('UNDECODABLE_IMAGE', 'The image is truncated or corrupt', { cause: error })
+    }
   }
 
-  async function decode(image: Buffer, type: ImageFormat): Promise<Buffer> {
-    const { upright, profile, isDeep } = await factsOf(sharp, image, type)
-    const { scaled, left, top } = frameOf(upright, input)
-    const isForeign = profile !== undefined && !meansSrgb(profile)
-    const pixels = sharp(image, {
-      failOn: 'error',
-      limitInputPixels: maxPixels,
-      sequentialRead: true,
-      pages: 1,
-      ignoreIcc: !isForeign
-    })
-      .timeout({ seconds: decodeTimeoutMs / 1_000 })
-      .autoOrient()
-      .flatten({ background: '#ffffff' })
-      // By default the JPEG decoder averages all but the last factor of 1 to 2, whatever kernel the model wants.
-      .resize({ ...scaled, fit: 'fill', kernel: input.kernel, fastShrinkOnLoad: type !== 'jpeg' })
-      .extract({ left, top, width: input.width, height: input.height })
-      .toColourspace('srgb')
-    // sharp brings 16 bits to Display P3 instead of sRGB, and the rest of the way only if it is told to.
-    return await (isForeign && isDeep ? pixels.withIccProfile('srgb') : pixels).raw().toBuffer()
+  async function decodeFile({ format, bytes, placement, planes, isYcbcr }: Extract<Source, { kind: 'file' }>) {
+    if (planes !== undefined) return await fitRaster(await join(planes), orientationOf(bytes))
+    const facts = await factsOf(bytes, format)
+    const picture = decoded(bytes, facts)
+    if (placement !== undefined) return await fitRaster(await onCanvas(picture, placement))
+    const rgb = await fit(picture, facts.upright, format)
+    return isYcbcr ? toRgb(rgb) : rgb
+  }
+
+  async function fitRaster(raster: Raster, orientation = 1): Promise<Uint8Array> {
+    if (orientation === 1) return await fit(open(raster), raster)
+    const upright = await raw(open(raster).withMetadata({ orientation }).autoOrient())
+    return await fit(open(upright), upright)
+  }
+
+  /** Shrinks with libvips. Enlarging, and picking the nearest, it does by half a pixel and by boxes unlike PIL: that we do. */
+  async function fit(picture: Sharp, upright: Size, format?: ImageFormat): Promise<Uint8Array> {
+    const frame = frameOf(upright, input)
+    const { scaled } = frame
+    if (input.kernel === 'nearest') return pickNearest(await raw(picture), frame, input)
+    if (scaled.width > upright.width || scaled.height > upright.height) {
+      const shrunk = { width: Math.min(scaled.width, upright.width), height: Math.min(scaled.height, upright.height) }
+      return enlarge(await raw(resize(picture, shrunk)), frame, input)
+    }
+    const { left, top } = frame
+    const window = { left, top, width: input.width, height: input.height }
+    return (await raw(resize(picture, scaled, format).extract(window))).data
+  }
+
+  function resize(picture: Sharp, scaled: Size, format?: ImageFormat): Sharp {
+    // By default the JPEG decoder averages all but the last factor of 1 to 2, whatever kernel the model wants.
+    return picture.resize({ ...scaled, fit: 'fill', kernel: input.kernel, fastShrinkOnLoad: format !== 'jpeg' })
   }
 }
 
-async function importSharp(): Promise<Sharp | undefined> {
-  try {
-    return (await import('sharp')).default
-  } catch {
-    return undefined
-  }
-}
-
-function prepare(sharp: Sharp): void {
+function prepare(): void {
   // Every picture is another one: a cache would only hold memory. One thread a picture: pictures run side by side already.
   sharp.cache(false)
   sharp.concurrency(1)
@@ -87,49 +94,62 @@ function prepare(sharp: Sharp): void {
   })
 }
 
+/** The picture upright, in sRGB, on white where transparent. */
+function decoded(bytes: Buffer, { profile, isDeep }: Facts): Sharp {
+  // A transform to where the picture is already would double the time that a photo takes.
+  const isForeign = profile !== undefined && !isSrgb(profile)
+  const picture = sharp(bytes, { ...reading, sequentialRead: true, ignoreIcc: !isForeign }).autoOrient()
+  // sharp brings 16 bits to Display P3 instead of sRGB, and the rest of the way only if it is told to.
+  return finish(isForeign && isDeep ? picture.withIccProfile('srgb') : picture)
+}
+
+function open({ data, width, height, channels }: Raster): Sharp {
+  return finish(sharp(data, { ...reading, raw: { width, height, channels } }))
+}
+
+/** Pixels are bounded by the header, and only one frame or page is left: libvips' own limits would know less. */
+const reading = { failOn: 'error', limitInputPixels: false, pages: 1 } as const
+
+function finish(picture: Sharp): Sharp {
+  return picture
+    .timeout({ seconds: decodeTimeoutMs / 1_000 })
+    .flatten({ background: white })
+    .toColourspace('srgb')
+}
+
+async function raw(picture: Sharp): Promise<Raster> {
+  const { data, info } = await picture.raw().toBuffer({ resolveWithObject: true })
+  return { data, width: info.width, height: info.height, channels: info.channels as Raster['channels'] }
+}
+
+/** What a frame leaves free of its canvas is white. */
+async function onCanvas(picture: Sharp, { canvas, left, top }: NonNullable<FirstFrame['placement']>): Promise<Raster> {
+  const { width, height } = canvas
+  const { data, ...frame } = await raw(picture)
+  const input = { data, raw: { ...frame } }
+  const [right, bottom] = [width - left - frame.width, height - top - frame.height]
+  return await raw(sharp(input.data, { raw: input.raw }).extend({ left, top, right, bottom, background: white }))
+}
+
+/** Channels that were stored apart, one beside the other. */
+async function join(planes: Buffer[]): Promise<Raster> {
+  const channels = []
+  for (const plane of planes) channels.push(await raw(sharp(plane, reading).toColourspace('b-w')))
+  const [first] = channels
+  if (first === undefined) throw new Error('a picture without channels')
+  const data = new Uint8Array(first.width * first.height * channels.length)
+  for (const [channel, { data: values }] of channels.entries())
+    for (let from = 0, to = channel; from < values.length; from++, to += channels.length)
+      data[to] = values[from] as number
+  return { ...first, data, channels: channels.length as Raster['channels'] }
+}
+
 /** libvips is asked, which takes a trip to its threads, unless the header of a JPEG says all: most have no EXIF. */
-async function factsOf(sharp: Sharp, image: Buffer, type: ImageFormat): Promise<Facts> {
-  const jpeg = type === 'jpeg' ? tryJpeg(image) : undefined
-  const problem = jpeg && jpegProblem(jpeg, { arithmetic: true })
-  if (problem !== undefined) throw new DecodeError('UNDECODABLE_IMAGE', problem)
-  if (jpeg !== undefined && jpeg.exif === undefined && jpeg.width * jpeg.height > 0)
-    return { upright: jpeg, profile: jpeg.profile, isDeep: false }
-  const { autoOrient, icc, depth, space } = await sharp(image, { failOn: 'error', pages: 1 }).metadata()
-  return { upright: autoOrient, profile: icc, isDeep: depth === 'ushort' && space === 'rgb16' }
-}
-
-/** libvips reads around damage that this does not. */
-function tryJpeg(image: Buffer): JpegHeader | undefined {
-  try {
-    return readJpeg(image)
-  } catch {
-    return undefined
+async function factsOf(bytes: Buffer, format: ImageFormat): Promise<Facts> {
+  if (format === 'jpeg') {
+    const jpeg = readJpegHeader(bytes)
+    if (jpeg.exif === undefined) return { upright: jpeg, profile: jpeg.profile, isDeep: false }
   }
-}
-
-/** A transform to where the picture is already would double the time that a photo takes. */
-function meansSrgb(icc: Buffer): boolean {
-  const profile = readProfile(icc)
-  return profile !== undefined && isSrgb(profile)
-}
-
-/** libvips knows an AVIF by its own brand alone: not a sequence (`avis`), and not one that puts a general brand (`mif1`) first. */
-function asAvif(image: Buffer): Buffer {
-  if (image.toString('latin1', 8, 12) === 'avif') return image
-  const copy = Buffer.from(image)
-  copy.write('avif', 8, 'latin1')
-  return copy
-}
-
-/** Said of files that are whole, but of a kind that this build of libvips, or no build, reads. */
-const unsupported = /tiff2vips: .*not (supported|configured)|bad labq format|not a whole number of bytes/i
-
-function toDecodeError({ message }: Error, { type, maxPixels }: { type: ImageFormat; maxPixels: number }): DecodeError {
-  if (/exceeds pixel limit/i.test(message))
-    return new DecodeError('TOO_MANY_PIXELS', `The image has more than ${maxPixels} pixels`)
-  if (/timeout/i.test(message))
-    return new DecodeError('UNDECODABLE_IMAGE', `The image took longer than ${decodeTimeoutMs / 1_000} s to decode`)
-  if (type === 'tiff' && unsupported.test(message))
-    return new DecodeError('UNSUPPORTED_IMAGE', 'This kind of TIFF is not supported')
-  return new DecodeError('UNDECODABLE_IMAGE', 'The image is truncated or corrupt')
+  const { autoOrient, icc, depth, space } = await sharp(bytes, reading).metadata()
+  return { upright: autoOrient, profile: icc, isDeep: depth === 'ushort' && space === 'rgb16' }
 }

@@ -4,10 +4,9 @@ import { crc32 } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
 import type { Input } from '@streamsight/models'
 import type { ImageFormat } from '@streamsight/images'
-import { DecodeError, type Decoder } from '../../src/pixels/decoder.ts'
-import { isPortable } from '../../src/pixels/header.ts'
-import decodeWithJimp from '../../src/pixels/jimp-thread.ts'
-import { createLibvipsDecoder } from '../../src/pixels/libvips.ts'
+import { createDecoder } from '../../dist/pixels/decode.js'
+import { withinMemory } from '../../dist/pixels/decode-memory.js'
+import type { Decoder } from '../../src/pixels/decoder.ts'
 
 export const root = join(import.meta.dirname, '../../../..')
 
@@ -35,7 +34,8 @@ const types: Record<string, ImageFormat> = {
   tif: 'tiff',
   tiff: 'tiff',
   avif: 'avif',
-  heif: 'avif',
+  heif: 'heic',
+  heic: 'heic',
   svg: 'png',
   jp2: 'png'
 }
@@ -69,25 +69,12 @@ export function inputOf(input: Partial<Input> & { width: number }): Input {
   }
 }
 
-/** Both decoders for one input, jimp without its threads: they take longer to start than a small picture takes. */
-export async function decodersOf(
-  input: Input,
-  maxPixels = 50_000_000
-): Promise<Array<Pick<Decoder, 'name' | 'decode'>>> {
-  const libvips = await createLibvipsDecoder({ input, maxPixels })
-  if (libvips === undefined) throw new Error('the tests need libvips: sharp’s binary is not installed')
-  return [
-    libvips,
-    {
-      name: 'jimp',
-      async decode(image, type) {
-        if (!isPortable(type)) throw new DecodeError('UNSUPPORTED_IMAGE', type)
-        const decoded = await decodeWithJimp({ bytes: new Uint8Array(image), type, input, maxPixels })
-        if ('code' in decoded) throw new DecodeError(decoded.code, decoded.message)
-        return decoded.rgb
-      }
-    }
-  ]
+/** The decoder for one input, as a worker has it. */
+export async function decoderOf(input: Input, maxPixels = 50_000_000): Promise<Decoder> {
+  const onWedged = (what: string) => {
+    throw new Error(what)
+  }
+  return withinMemory(await createDecoder(input), { maxPixels, maxBytes: 400e6, maxRunning: 4, onWedged })
 }
 
 export type Colour = readonly [red: number, green: number, blue: number, alpha?: number]

@@ -1,12 +1,3 @@
-/** A profile of the simple kind: light is a curve of each channel, then a matrix to XYZ (of D50, as in all ICC profiles). */
-export interface Profile {
-  kind: 'rgb' | 'grey'
-  /** Columns of the matrix, one a channel; of grey there is none. */
-  colorants: number[][]
-  /** Value → light, both 0 to 1; one a channel, and one for grey. */
-  curves: Curve[]
-}
-
 type Curve = (value: number) => number
 
 /** The columns of sRGB's matrix as its ICC profile has them. */
@@ -16,50 +7,37 @@ const srgbColorants = [
   [0.14307, 0.06061, 0.7141]
 ]
 
-/** XYZ of D50 → light of sRGB: the inverse of the matrix above, row by row. */
-export const toSrgbLight = [
-  [3.13386, -1.61687, -0.49062],
-  [-0.97877, 1.91614, 0.03345],
-  [0.07195, -0.22899, 1.40524]
-] as const
-
 /**
- * The curves and matrix of an ICC profile. Undefined if it has none (a profile of tables, which some scanners and all printers
- * have) or if anything in it is broken: a picture is not lost for its profile.
+ * Whether an ICC profile means what no profile means: nothing then has to be computed. Most profiles in photos do. False for a
+ * profile that is broken, or of tables, which scanners and printers have: libvips is to see to that.
  */
-export function readProfile(icc: Buffer): Profile | undefined {
+export function isSrgb(icc: Buffer): boolean {
   try {
     const tags = readTags(icc)
-    const kind = kindOf(icc)
     // Tables take precedence over a matrix.
-    if (kind === undefined || tags.has('A2B0')) return undefined
-    const curves = (kind === 'rgb' ? ['rTRC', 'gTRC', 'bTRC'] : ['kTRC']).map(name => readCurve(need(tags, name)))
-    const colorants = (kind === 'rgb' ? ['rXYZ', 'gXYZ', 'bXYZ'] : []).map(name => readXyz(need(tags, name)))
-    return { kind, curves, colorants }
+    if (icc.toString('latin1', 16, 24) !== 'RGB XYZ ' || tags.has('A2B0')) return false
+    const colorants = ['rXYZ', 'gXYZ', 'bXYZ'].map(name => readXyz(need(tags, name)))
+    return (
+      isSrgbMatrix(colorants.flat()) && ['rTRC', 'gTRC', 'bTRC'].every(name => isSrgbCurve(readCurve(need(tags, name))))
+    )
   } catch {
-    return undefined
+    // A picture is not lost for its profile.
+    return false
   }
 }
 
-/** Whether the profile means what no profile means: nothing then has to be computed. Most profiles in photos do. */
-export function isSrgb({ kind, colorants, curves }: Profile): boolean {
-  if (kind !== 'rgb') return false
-  const sameColours = colorants
-    .flat()
-    .every((value, i) => Math.abs(value - (srgbColorants.flat()[i] as number)) < 0.002)
+function isSrgbMatrix(colorants: number[]): boolean {
+  return colorants.every((value, i) => Math.abs(value - (srgbColorants.flat()[i] as number)) < 0.002)
+}
+
+function isSrgbCurve(curve: Curve): boolean {
   const steps = Array.from({ length: 33 }, (_, i) => i / 32)
-  return sameColours && curves.every(curve => steps.every(value => Math.abs(curve(value) - srgbLight(value)) < 0.001))
+  return steps.every(value => Math.abs(curve(value) - srgbLight(value)) < 0.001)
 }
 
 /** Light of an sRGB value, both 0 to 1 (IEC 61966-2-1). */
 function srgbLight(value: number): number {
   return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
-}
-
-function kindOf(icc: Buffer): Profile['kind'] | undefined {
-  if (icc.toString('latin1', 20, 24) !== 'XYZ ') return undefined
-  const space = icc.toString('latin1', 16, 20)
-  return space === 'RGB ' ? 'rgb' : space === 'GRAY' ? 'grey' : undefined
 }
 
 /** Profiles have a dozen or two. */
