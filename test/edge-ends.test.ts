@@ -45,22 +45,30 @@ const client = fc.record({
 })
 type Client = typeof client extends fc.Arbitrary<infer T> ? T : never
 
+/** With the error, which says what was held: fast-check keeps it in a cause that test reports leave out. */
+function reporter(details: fc.RunDetails<[Client[]]>): void {
+  if (details.failed) assert.fail(`${String(details.errorInstance)}\n${fc.stringify(details.counterexample)}`)
+}
+
 test('A1: whatever way requests end, nothing of them is held', { timeout: 180_000 }, async () => {
   const gateway = await shared
   await fc.assert(
     fc.asyncProperty(fc.array(client, { minLength: 1, maxLength: 8 }), async clients => {
       await Promise.all(clients.map(each => play(gateway.port, each)))
-      await until('nothing is held', async () => (await held()).every(n => n === 0))
+      await until('nothing is held', async () => Object.values(await held()).every(n => n === 0)).catch(async () =>
+        assert.fail(`still held: ${JSON.stringify(await held())}`)
+      )
     }),
-    { numRuns: 25, endOnFailure: true }
+    { numRuns: 25, endOnFailure: true, reporter }
   )
   assertShip(await post(gateway, ship), 1)
 
   /** What is held but for the connection that asks. */
-  async function held(): Promise<number[]> {
+  async function held(): Promise<Record<string, number>> {
     const text = await (await fetch(`${gateway.url}/metrics`, { headers: { connection: 'close' } })).text()
     const gauge = (name: string) => Number(new RegExp(`^streamsight_${name} (\\d+)$`, 'm').exec(text)?.[1])
-    return [gauge('held_bytes'), gauge('uploads'), gauge('in_flight'), gauge('open_requests'), gauge('connections') - 1]
+    const names = ['held_bytes', 'uploads', 'in_flight', 'open_requests']
+    return { ...Object.fromEntries(names.map(name => [name, gauge(name)])), connections: gauge('connections') - 1 }
   }
 })
 
@@ -82,8 +90,9 @@ async function play(port: number, { asks, share, pieceBytes, end, pauseMs }: Cli
   if (end === 'reset') socket.resetAndDestroy()
   if (end === 'destroy') socket.destroy()
   if (end === 'half-close') socket.end()
-  if (end === 'answers' && share === 1)
-    await until('it is answered or cut off', () => answered >= asks.length || socket.destroyed || socket.readableEnded)
+  // Some ask for less than they declare, and wait for what will not come.
+  for (let waits = 0; end === 'answers' && answered < asks.length && !socket.readableEnded && waits < 50; waits++)
+    await sleep(20)
   // Those that are cut off by the gateway are gone by themselves; any other goes when it has seen enough.
   if (end === 'silence') await Promise.race([new Promise(resolve => socket.once('close', resolve)), sleep(600)])
   if (end !== 'half-close') socket.destroy()

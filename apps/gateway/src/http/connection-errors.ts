@@ -12,19 +12,18 @@ type Reporters = Pick<Gateway, 'exchanges' | 'metrics' | 'log'>
 /** What Node finds wrong with a connection: no HTTP, too slow, headers too large. Ends it, once the client was told. */
 export function createConnectionErrors({ exchanges, metrics, log }: Reporters) {
   return (cause: NodeJS.ErrnoException, socket: Socket): void => {
-    if (!socket.writable) {
+    // The client ended its side within a request: by HTTP it has left.
+    if (!socket.writable || cause.code === 'HPE_INVALID_EOF_STATE') {
       socket.destroy()
       return
     }
     const error = apiErrorOf(cause)
-    const last = exchanges.openOn(socket).at(-1)
-    if (last === undefined) refuse(error, socket)
-    else if (last.request.raw.complete) last.whenOver(() => refuse(error, socket))
-    // The client ended its side within a body: it has left.
-    else if (cause.code === 'HPE_INVALID_EOF_STATE') socket.destroy()
+    const latest = exchanges.latestOn(socket)
+    if (latest === undefined) refuse(error, socket)
+    else if (latest.request.raw.complete) latest.whenOver(() => refuse(error, socket))
     // Whoever reads the body answers, or has done so already.
-    else if (last.reply.sent) destroyOnceFlushed(socket)
-    else last.fail(error)
+    else if (latest.reply.sent) destroyOnceFlushed(socket)
+    else latest.fail(error)
   }
 
   /** Answers what never became a request. */

@@ -16,6 +16,8 @@ export interface Exchange {
 interface Connection {
   socket: Socket
   open: Set<Exchange & { end: () => void }>
+  /** See `latestOn`. Not kept for longer, as it holds an image. */
+  latest: Exchange | undefined
   idleSinceMs: number
 }
 
@@ -58,11 +60,13 @@ export function createExchanges({ maxConnections }: { maxConnections: number }) 
           if (over) return
           over = true
           connection.open.delete(exchange)
+          if (connection.latest === exchange && request.raw.complete) connection.latest = undefined
           connection.idleSinceMs = performance.now()
           runAll(tasks)
         }
       }
       connection.open.add(exchange)
+      connection.latest = exchange
       exchanges.set(request.raw, exchange)
       reply.raw.once('close', exchange.end)
       // Requests that were in line on a connection still come when it is closed already; nobody would say that they are over.
@@ -77,21 +81,21 @@ export function createExchanges({ maxConnections }: { maxConnections: number }) 
       return exchange
     },
 
-    /** What is open on a connection, the first request first. */
-    openOn: (socket: Socket): Exchange[] => [...(connections.get(socket)?.open ?? [])]
+    /** The latest exchange of a connection that is not over, or whose body still comes although it was answered. */
+    latestOn: (socket: Socket): Exchange | undefined => connections.get(socket)?.latest
   }
 
   function connectionOf(socket: Socket): Connection {
     const known = connections.get(socket)
     if (known) return known
-    const connection: Connection = { socket, open: new Set(), idleSinceMs: performance.now() }
+    const connection: Connection = { socket, open: new Set(), latest: undefined, idleSinceMs: performance.now() }
     if (socket.destroyed) return connection
     connections.set(socket, connection)
     // Node forgets the address of a closed socket unless somebody asked before.
     void socket.remoteAddress
     socket.once('close', () => {
       connections.delete(socket)
-      for (const exchange of connection.open) exchange.end()
+      runAll([...connection.open].map(exchange => exchange.end))
     })
     return connection
   }

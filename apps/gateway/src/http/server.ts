@@ -35,6 +35,8 @@ export function serverOptions(gateway: Gateway) {
     genReqId: requestIdOf,
     trustProxy: trustedProxies(config.TRUST_PROXY),
     requestTimeout: receiveTimeoutMs,
+    // Closing is bounded by it too, and that waits for open requests: with Fastify's own 10 s it would fail half way.
+    pluginTimeout: config.REQUEST_TIMEOUT_MS + 2 * receiveTimeoutMs,
     keepAliveTimeout: keepAliveTimeoutMs,
     // Nothing either way for longer than any answer takes: whoever does not read his answer goes.
     connectionTimeout: config.REQUEST_TIMEOUT_MS + receiveTimeoutMs,
