@@ -3,9 +3,10 @@
  * wrong, a request was lost or anything leaked.
  */
 import { parseArgs } from 'node:util'
-import { group, keysOf, type Connection } from '@streamsight/protocol'
+import { group, keysOf } from '@streamsight/protocol'
 import { assertMemoryBack, assertQuiet, drive, metric, pause } from './faults/oracle.ts'
 import { connected, restartRedis } from './faults/redis.ts'
+import type { RedisClient } from './support/redis-client.ts'
 import { startSystem, type System } from './support/system.ts'
 
 const { values } = parseArgs({
@@ -26,7 +27,7 @@ const context = {
   }
 } as Parameters<typeof startSystem>[0]
 
-type Fault = (system: System, redis: Connection) => Promise<unknown>
+type Fault = (system: System, redis: RedisClient) => Promise<unknown>
 
 const faults: Record<string, Fault> = {
   'worker killed': async system => anyWorker(system)?.signal('SIGKILL'),

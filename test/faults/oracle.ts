@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { createConnection, keysOf } from '@streamsight/protocol'
-import { silentLog } from '../support/log.ts'
+import { keysOf } from '@streamsight/protocol'
+import { redisClient } from '../support/redis-client.ts'
 import { fixtures, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 
@@ -131,8 +131,7 @@ export async function assertQuiet(
   system: Pick<System, 'redis' | 'prefix' | 'url'>,
   models = ['everyday']
 ): Promise<void> {
-  const redis = createConnection({ url: system.redis.url, name: 'oracle', log: silentLog })
-  await redis.connect()
+  const redis = await redisClient(system.redis.url)
   try {
     const keysOfModels = models.map(model => keysOf(system.prefix, model))
     for (const { jobs } of keysOfModels) {

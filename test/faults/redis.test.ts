@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { group, keysOf, type Connection } from '@streamsight/protocol'
+import { group, keysOf } from '@streamsight/protocol'
 import { startRedis } from '../../scripts/redis.js'
+import type { RedisClient } from '../support/redis-client.ts'
 import { fixture, startSystem } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { fault, quickFault } from './fault.ts'
@@ -62,7 +63,7 @@ fault('10. Redis stopped for one, three and five seconds', async t => {
   await assertQuiet(system)
 })
 
-const wipes: Array<[string, (redis: Connection, jobs: string) => Promise<unknown>]> = [
+const wipes: Array<[string, (redis: RedisClient, jobs: string) => Promise<unknown>]> = [
   ['FLUSHALL', redis => redis.flushAll()],
   ['XGROUP DESTROY', (redis, jobs) => redis.xGroupDestroy(jobs, group)],
   ['DEL of the stream', (redis, jobs) => redis.del(jobs)]

@@ -1,15 +1,13 @@
 import type { TestContext } from 'node:test'
-import { createConnection, type Connection } from '@streamsight/protocol'
 import { startRedis } from '../../scripts/redis.js'
-import { silentLog } from '../support/log.ts'
+import { redisClient, type RedisClient } from '../support/redis-client.ts'
 import type { System } from '../support/system.ts'
 
-/** A connection of the test's own, straight to Redis. */
-export async function connected(t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>): Promise<Connection> {
-  const connection = createConnection({ url: system.redis.url, name: 'saboteur', log: silentLog })
-  await connection.connect()
-  t.after(() => connection.destroy())
-  return connection
+/** A client of the test's own for as long as the test. */
+export async function connected(t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>): Promise<RedisClient> {
+  const client = await redisClient(system.redis.url)
+  t.after(() => client.destroy())
+  return client
 }
 
 /** Kills Redis and starts it again on the same port, with whatever `args` let it remember. */
