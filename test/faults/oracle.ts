@@ -66,7 +66,7 @@ export async function driveOpen(
   return tally
 }
 
-function emptyTally(): Tally {
+export function emptyTally(): Tally {
   return { requests: 0, ok: 0, wrong: 0, lost: 0, errors: {}, withoutRetryAfter: 0, slowestMs: 0 }
 }
 
@@ -74,7 +74,7 @@ export function pause(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms))
 }
 
-async function send(
+export async function send(
   system: Pick<System, 'predict'>,
   i: number,
   { tally, onOk }: { tally: Tally; onOk?: OnOk | undefined }

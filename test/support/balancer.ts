@@ -9,7 +9,7 @@ const probeIntervalMs = 500
 
 /**
  * A balancer as simple as they come: takes turns between the gateways that were ready when it last asked, keeps connections to
- * them, tries nothing twice.
+ * them, tries nothing twice. A connection that breaks breaks the client's too.
  */
 export async function startBalancer(t: Pick<TestContext, 'after'>, targets: ReadonlyArray<{ port: number }>) {
   const agent = new Agent({ keepAlive: true })
@@ -44,18 +44,18 @@ export async function startBalancer(t: Pick<TestContext, 'after'>, targets: Read
   function forward(incoming: IncomingMessage, answer: ServerResponse): void {
     const ports = [...green]
     const port = ports[turn++ % ports.length]
-    if (port === undefined) return fail(answer, 'NO_GATEWAY')
+    if (port === undefined) return refuse(answer)
     const { method, url: path, headers } = incoming
     const outgoing = request({ host: '127.0.0.1', port, method, path, headers, agent }, reply => {
       answer.writeHead(reply.statusCode ?? 502, reply.headers)
       reply.pipe(answer)
     })
-    outgoing.on('error', (error: NodeJS.ErrnoException) => fail(answer, error.code ?? error.message))
+    outgoing.on('error', () => answer.destroy())
+    answer.on('close', () => outgoing.destroy())
     incoming.pipe(outgoing)
   }
 }
 
-function fail(answer: ServerResponse, code: string): void {
-  if (answer.headersSent) return void answer.destroy()
-  answer.writeHead(502, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { code } }))
+function refuse(answer: ServerResponse): void {
+  answer.writeHead(502, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { code: 'NO_GATEWAY' } }))
 }
