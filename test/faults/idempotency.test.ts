@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test'
 import { keysOf } from '@streamsight/protocol'
 import { temporaryFolder } from '../support/folder.ts'
 import { startGateway } from '../support/gateway.ts'
-import type { RedisClient } from '../support/redis-client.ts'
+import type { Redis } from '../support/redis.ts'
 import { fixture, startSystem, type Answer, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { fault, quickFault } from './fault.ts'
@@ -158,7 +158,7 @@ async function abandon(
 }
 
 /** Stops the only worker where it asks Redis for nothing, so that nothing is delivered to it. */
-async function stopWorker(system: System, redis: RedisClient): Promise<void> {
+async function stopWorker(system: System, redis: Redis): Promise<void> {
   system.workers[0]?.signal('SIGSTOP')
   await until('no read is open', async () => /^blocked_clients:0\r$/m.test(String(await redis.info('clients'))))
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { keysOf } from '@streamsight/protocol'
-import { redisClient } from '../support/redis-client.ts'
+import { openRedis } from '../support/redis.ts'
 import { fixtures, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 
@@ -140,7 +140,8 @@ export async function assertQuiet(
   system: Pick<System, 'redis' | 'prefix' | 'url'>,
   models = ['everyday']
 ): Promise<void> {
-  const redis = await redisClient(system.redis.url)
+  const ends: Array<() => void> = []
+  const redis = await openRedis({ after: end => void ends.push(end as () => void) }, system.redis.url)
   try {
     const keysOfModels = models.map(model => keysOf(system.prefix, model))
     for (const { jobs } of keysOfModels) {
@@ -162,7 +163,7 @@ export async function assertQuiet(
     )
     assert.equal(await metric(system, 'streamsight_held_bytes'), 0)
   } finally {
-    redis.destroy()
+    for (const end of ends) end()
   }
 }
 

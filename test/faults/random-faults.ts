@@ -1,7 +1,7 @@
 /** What the soak test does to a system, chosen at random. Each fault ends by itself or is mended before the next. */
 import { group, keysOf } from '@streamsight/protocol'
 import type { Gateway } from '../support/gateway.ts'
-import type { RedisClient } from '../support/redis-client.ts'
+import type { Redis } from '../support/redis.ts'
 import type { System } from '../support/system.ts'
 import { attacks, besiege, throwAt } from './hostile.ts'
 import { pause } from './oracle.ts'
@@ -13,7 +13,7 @@ export interface Target {
   /** Between Redis and all that is tested. */
   proxy: Proxy
   second: Gateway
-  redis: RedisClient
+  redis: Redis
   /** Where what is started anew is torn down. */
   context: Parameters<typeof restartRedis>[0]
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { group, keysOf } from '@streamsight/protocol'
 import { startRedis } from '../../scripts/redis.js'
-import type { RedisClient } from '../support/redis-client.ts'
+import type { Redis } from '../support/redis.ts'
 import { fixture, startSystem } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { fault, quickFault } from './fault.ts'
@@ -63,7 +63,7 @@ fault('10. Redis stopped for one, three and five seconds', async t => {
   await assertQuiet(system)
 })
 
-const wipes: Array<[string, (redis: RedisClient, jobs: string) => Promise<unknown>]> = [
+const wipes: Array<[string, (redis: Redis, jobs: string) => Promise<unknown>]> = [
   ['FLUSHALL', redis => redis.flushAll()],
   ['XGROUP DESTROY', (redis, jobs) => redis.xGroupDestroy(jobs, group)],
   ['DEL of the stream', (redis, jobs) => redis.del(jobs)]

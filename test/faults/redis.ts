@@ -1,13 +1,11 @@
 import type { TestContext } from 'node:test'
 import { startRedis } from '../../scripts/redis.js'
-import { redisClient, type RedisClient } from '../support/redis-client.ts'
+import { openRedis, type Redis } from '../support/redis.ts'
 import type { System } from '../support/system.ts'
 
-/** A client of the test's own for as long as the test. */
-export async function connected(t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>): Promise<RedisClient> {
-  const client = await redisClient(system.redis.url)
-  t.after(() => client.destroy())
-  return client
+/** A connection of the test's own, straight to Redis. */
+export async function connected(t: Pick<TestContext, 'after'>, system: Pick<System, 'redis'>): Promise<Redis> {
+  return await openRedis(t, system.redis.url)
 }
 
 /** Kills Redis and starts it again on the same port, with whatever `args` let it remember. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { keysOf } from '@streamsight/protocol'
+import { createConnection, keysOf } from '@streamsight/protocol'
 import { temporaryFolder } from '../support/folder.ts'
+import { silentLog } from '../support/log.ts'
 import { twoModels } from '../support/models.ts'
-import { redisClient } from '../support/redis-client.ts'
 import { fixture, fixtures, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { fault, quickFault } from './fault.ts'
@@ -162,7 +162,8 @@ fault('21. a rolling restart of all workers under load: no error', async t => {
 })
 
 async function untilPending(system: System, count: number): Promise<void> {
-  const redis = await redisClient(system.redis.url)
+  const redis = createConnection({ url: system.redis.url, name: 'test', log: silentLog })
+  await redis.connect()
   await until(
     `${count} jobs are with a worker`,
     async () => (await redis.xPending(keysOf(system.prefix, 'everyday').jobs, 'workers')).pending >= count
