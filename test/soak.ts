@@ -9,7 +9,7 @@ import { assertMemoryBack, assertQuiet, drive, metric, pause, type Tally } from 
 import { startProxy } from './faults/proxy.ts'
 import { randomFaults, anyOf, type Target } from './faults/random-faults.ts'
 import { connected } from './faults/redis.ts'
-import { startBalancer } from './support/balancer.ts'
+import { startBalancer } from './faults/balancer.ts'
 import { startGateway } from './support/gateway.ts'
 import { predictAt, startSystem } from './support/system.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
-import { startBalancer } from '../support/balancer.ts'
+import { startBalancer } from './balancer.ts'
 import { startGateway, type Gateway } from '../support/gateway.ts'
 import { startProcess, type LogLine } from '../support/process.ts'
 import { fixture, fixtures, many, predictAt, startSystem } from '../support/system.ts'
