@@ -10,7 +10,7 @@ import { startProxy } from './faults/proxy.ts'
 import { randomFaults, anyOf, type Target } from './faults/random-faults.ts'
 import { connected } from './faults/redis.ts'
 import { startBalancer } from './faults/balancer.ts'
-import { startGateway } from './support/gateway.ts'
+import { startGateway } from './faults/gateway.ts'
 import { predictAt, startSystem } from './support/system.ts'
 
 const { values } = parseArgs({

@@ -1,6 +1,6 @@
 /** What the soak test does to a system, chosen at random. Each fault ends by itself or is mended before the next. */
 import { group, keysOf } from '@streamsight/protocol'
-import type { Gateway } from '../support/gateway.ts'
+import type { Gateway } from './gateway.ts'
 import type { Redis } from '../support/redis.ts'
 import type { System } from '../support/system.ts'
 import { attacks, besiege, throwAt } from './hostile.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { startBalancer } from './balancer.ts'
-import { startGateway, type Gateway } from '../support/gateway.ts'
+import { startGateway, type Gateway } from './gateway.ts'
 import { startProcess, type LogLine } from '../support/process.ts'
 import { fixture, fixtures, many, predictAt, startSystem } from '../support/system.ts'
 import { until } from '../support/until.ts'

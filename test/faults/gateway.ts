@@ -1,8 +1,8 @@
 import type { TestContext } from 'node:test'
 import { freePort } from '../../scripts/redis.js'
-import { startProcess } from './process.ts'
-import { predictAt, type Answer, type PredictOptions, type System } from './system.ts'
-import { until } from './until.ts'
+import { startProcess } from '../support/process.ts'
+import { predictAt, type Answer, type PredictOptions, type System } from '../support/system.ts'
+import { until } from '../support/until.ts'
 
 /** One more gateway of a system, on a port of its own. Listens, but may not be ready yet. */
 export async function startGateway(
