@@ -70,6 +70,9 @@ export async function startProxy(targetPort: number) {
       return deaf.length
     },
 
+    /** Connections that `halfOpen` broke and nobody has given up yet. */
+    broken: (): number => [...pairs].filter(({ deaf }) => deaf !== undefined).length,
+
     /** Passes `bytes` more in one direction, then resets that connection. Happens once. */
     cut({ direction, bytes, name = '' }: { direction: Direction; bytes: number; name?: string }): void {
       cutAfter = { direction, name, bytes }

@@ -9,11 +9,12 @@ import { watchReadiness } from './readiness.ts'
 const linkBytesPerSecond = 1_500_000
 const offeredBytesPerSecond = 2_500_000
 const imageBytes = 100_000
-/** The link falls behind by two thirds of a second each second: more than a deadline in the end. */
-const offeredForMs = 25_000
+/**
+ * The link falls behind by two thirds of a second each second: as far as a deadline allows, and then as long as the first are told to
+ * wait. Nobody could promise anything to those who come again if as many new clients came for ever.
+ */
+const offeredForMs = 15_000
 const deadlineMs = 10_000
-/** A client that was told when to come again does so this often. */
-const attempts = 2
 
 /** A picture of a hundred kilobytes: what stands after its end is ignored. */
 const picture = Buffer.concat([fixture('ship.jpg'), Buffer.alloc(imageBytes)]).subarray(0, imageBytes)
@@ -47,8 +48,7 @@ fault('B3. a link of 1.5 MB/s with 2.5 offered: who waits as long as told is adm
     answered: all.filter(({ said }) => said.at(-1) === 'ok').length,
     uploads,
     refused: refused.length,
-    admittedAtFirstRetry: refused.filter(({ said }) => said[1] === 'ok').length,
-    admittedInTheEnd: refused.filter(({ said }) => said.at(-1) === 'ok').length,
+    admittedAfterwards: refused.filter(({ said }) => said[1] === 'ok').length,
     codes: countOf(all.flatMap(({ said }) => said)),
     retryAfterS: countOf(all.flatMap(({ retryAfterS }) => retryAfterS.map(String)))
   }
@@ -60,7 +60,7 @@ fault('B3. a link of 1.5 MB/s with 2.5 offered: who waits as long as told is adm
     [],
     summary
   )
-  assert.ok(figures.admittedInTheEnd >= 0.9 * refused.length, summary)
+  assert.ok(figures.admittedAfterwards >= 0.9 * refused.length, summary)
   assert.equal(uploads, figures.answered, summary)
   assert.ok(!watch.wasRed(), JSON.stringify(watch.changes))
   await assertQuiet(system)
@@ -69,14 +69,14 @@ fault('B3. a link of 1.5 MB/s with 2.5 offered: who waits as long as told is adm
 /** A client that comes again when it is told to. */
 async function visit(system: { predict: (image: Buffer) => Promise<Answer> }): Promise<Client> {
   const client: Client = { said: [], retryAfterS: [] }
-  for (let attempt = 0; attempt <= attempts; attempt++) {
+  for (const isLast of [false, true]) {
     const { status, headers, body } = await system.predict(picture)
     const said = body.predictions?.[0]?.label === 'ship' ? 'ok' : 'WRONG'
     client.said.push(status === 200 ? said : (body.error?.code ?? `HTTP ${status}`))
     if (status === 200) break
     const retryAfterS = Number(headers.get('retry-after') ?? Number.NaN)
     client.retryAfterS.push(retryAfterS)
-    if (attempt < attempts) await sleep(retryAfterS * 1_000)
+    if (!isLast) await sleep(retryAfterS * 1_000)
   }
   return client
 }
