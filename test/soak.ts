@@ -1,13 +1,17 @@
 /**
- * `npm run test:soak -- --minutes N`: random faults under load, and a table of what came of it. Exits with 1 if an answer was
- * wrong, a request was lost or anything leaked.
+ * `npm run test:soak -- --minutes N`: random faults under load, and a table of what came of it. Two gateways behind a balancer,
+ * all connections to Redis through a proxy. Exits with 1 if an answer was wrong, a request was lost or anything leaked.
  */
 import { parseArgs } from 'node:util'
-import { group, keysOf } from '@streamsight/protocol'
-import { assertMemoryBack, assertQuiet, drive, metric, pause } from './faults/oracle.ts'
-import { connected, restartRedis } from './faults/redis.ts'
-import type { Redis } from './support/redis.ts'
-import { startSystem, type System } from './support/system.ts'
+import { startRedis } from '../scripts/redis.js'
+import { driveKeyed } from './faults/keyed.ts'
+import { assertMemoryBack, assertQuiet, drive, metric, pause, type Tally } from './faults/oracle.ts'
+import { startProxy } from './faults/proxy.ts'
+import { randomFaults, anyOf, type Target } from './faults/random-faults.ts'
+import { connected } from './faults/redis.ts'
+import { startBalancer } from './faults/balancer.ts'
+import { startGateway } from './faults/gateway.ts'
+import { predictAt, startSystem } from './support/system.ts'
 
 const { values } = parseArgs({
   options: {
@@ -17,7 +21,12 @@ const { values } = parseArgs({
   }
 })
 const workers = Number(values.workers)
+const concurrency = Number(values.concurrency)
 const durationMs = Number(values.minutes) * 60_000
+/** Clients that send each picture twice with one key, and leave now and then. */
+const keyedConcurrency = Math.ceil(concurrency / 8)
+/** Over what a balancer needs to see red. */
+const gatewayEnv = { SHUTDOWN_DELAY_MS: '1500' }
 
 /** What a test context would do at its end. */
 const teardown: Array<() => unknown> = []
@@ -27,76 +36,56 @@ const context = {
   }
 } as Parameters<typeof startSystem>[0]
 
-type Fault = (system: System, redis: Redis) => Promise<unknown>
-
-const faults: Record<string, Fault> = {
-  'worker killed': async system => anyWorker(system)?.signal('SIGKILL'),
-  'worker stopped 1–7 s': async system => {
-    const worker = anyWorker(system)
-    worker?.signal('SIGSTOP')
-    await pause(1_000 + Math.random() * 6_000)
-    worker?.signal('SIGCONT')
-  },
-  'Redis killed': system => restartRedis(context, system),
-  'Redis stopped 0.5–2 s': async system => {
-    process.kill(system.redis.pid, 'SIGSTOP')
-    await pause(500 + Math.random() * 1_500)
-    process.kill(system.redis.pid, 'SIGCONT')
-  },
-  'connections killed': (_system, redis) =>
-    redis.sendCommand(['CLIENT', 'KILL', 'TYPE', Math.random() < 0.5 ? 'pubsub' : 'normal', 'SKIPME', 'yes']),
-  FLUSHALL: (_system, redis) => redis.flushAll(),
-  'SCRIPT FLUSH': (_system, redis) => redis.scriptFlush(),
-  'XGROUP DESTROY': (system, redis) => redis.xGroupDestroy(jobsOf(system), group),
-  DELCONSUMER: async (system, redis) => {
-    for (const { name } of await redis.xInfoConsumers(jobsOf(system), group))
-      await redis.xGroupDelConsumer(jobsOf(system), group, name)
-  },
-  'stray XACK': async (system, redis) => {
-    for (const { id } of await redis.xPendingRange(jobsOf(system), group, '-', '+', 10))
-      await redis.xAck(jobsOf(system), group, id)
-  },
-  'out of memory 0.5 s': async (_system, redis) => {
-    await redis.configSet('maxmemory', '1')
-    await pause(500)
-    await redis.configSet('maxmemory', '0')
-  }
+async function startTarget(): Promise<Target> {
+  const redis = await startRedis()
+  const proxy = await startProxy(redis.port)
+  context.after(() => proxy.stop())
+  const system = await startSystem(context, {
+    redis,
+    redisUrl: proxy.url,
+    workers,
+    restart: true,
+    gatewayEnv,
+    workerEnv: { ENGINE_THREADS: '1' }
+  })
+  const second = await startGateway(context, { prefix: system.prefix, redis: { ...redis, url: proxy.url } }, gatewayEnv)
+  await second.untilReady()
+  return { system, proxy, second, redis: await connected(context, system), context }
 }
 
-function jobsOf(system: System): string {
-  return keysOf(system.prefix, 'everyday').jobs
-}
-
-function anyWorker({ workers: all }: System) {
-  return all[Math.floor(Math.random() * all.length)]
-}
-
-async function sabotage(system: System, ends: () => boolean): Promise<Map<string, number>> {
-  const counts = new Map<string, number>()
-  const redis = await connected(context, system)
-  const names = Object.keys(faults)
+async function sabotage(target: Target, ends: () => boolean): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {}
   while (!ends()) {
-    const name = names[Math.floor(Math.random() * names.length)] ?? ''
-    counts.set(name, (counts.get(name) ?? 0) + 1)
+    const name = anyOf(Object.keys(randomFaults))
+    counts[name] = (counts[name] ?? 0) + 1
     // A fault may hit another: the saboteur's own connection breaks with the rest.
-    await faults[name]?.(system, redis).catch(() => {})
+    await randomFaults[name]?.(target).catch(() => {})
     await pause(600 + Math.random() * 900)
   }
   return counts
 }
 
-async function leaksOf(system: System, heapBefore: number): Promise<string> {
+async function leaksOf({ system, second }: Target, heapBefore: number): Promise<string> {
   try {
-    await assertQuiet(system)
-    await assertMemoryBack(system, heapBefore)
+    for (const { url } of [system, second]) {
+      await assertQuiet({ ...system, url })
+      await assertMemoryBack({ url }, heapBefore)
+    }
     return 'none'
   } catch (error) {
     return (error as Error).message
   }
 }
 
-const system = await startSystem(context, { workers, restart: true, workerEnv: { ENGINE_THREADS: '1' } })
-const heapBefore = await metric(system, 'nodejs_heap_size_used_bytes')
+function rowsOf({ requests, ok, wrong, lost, errors, withoutRetryAfter, slowestMs }: Tally) {
+  const { DEADLINE_EXCEEDED: timedOut = 0, ...refused } = errors
+  return { requests, ok, wrong, lost, timedOut, ...refused, withoutRetryAfter, slowestMs: Math.round(slowestMs) }
+}
+
+const target = await startTarget()
+const balancer = await startBalancer(context, [target.system, target.second])
+const clients = { predict: (...args: Parameters<typeof target.system.predict>) => predictAt(balancer.url, ...args) }
+const heapBefore = await metric(target.system, 'nodejs_heap_size_used_bytes')
 const endsAt = performance.now() + durationMs
 const ends = () => performance.now() > endsAt
 const progress = setInterval(
@@ -104,26 +93,22 @@ const progress = setInterval(
   1_000
 )
 
-const [tally, counts] = await Promise.all([
-  drive(system, { concurrency: Number(values.concurrency), until: ends }),
-  sabotage(system, ends)
+const [tally, keyed, counts] = await Promise.all([
+  drive(clients, { concurrency, until: ends }),
+  driveKeyed(clients, { concurrency: keyedConcurrency, until: ends }),
+  sabotage(target, ends)
 ])
 clearInterval(progress)
-const leaks = await leaksOf(system, heapBefore)
+const leaks = await leaksOf(target, heapBefore)
 
 console.log(
-  `\nsoak: ${values.minutes} min, ${workers} workers, concurrency ${values.concurrency}, faults ${[...counts.values()].reduce((a, b) => a + b, 0)}`
+  `\nsoak: ${values.minutes} min, 2 gateways, ${workers} workers, concurrency ${concurrency} + ${keyedConcurrency}, ` +
+    `faults ${Object.values(counts).reduce((a, b) => a + b, 0)}`
 )
-console.table({
-  requests: tally.requests,
-  ok: tally.ok,
-  wrong: tally.wrong,
-  lost: tally.lost,
-  ...tally.errors,
-  'slowest ms': Math.round(tally.slowestMs),
-  leaks
-})
-console.table(Object.fromEntries(counts))
+console.table({ 'one request each': rowsOf(tally), 'two with one key': rowsOf(keyed) })
+console.table(counts)
+console.log(`leaks: ${leaks}`)
 
 for (const task of teardown.toReversed()) await task()
-process.exitCode = tally.wrong + tally.lost === 0 && leaks === 'none' ? 0 : 1
+const isClean = tally.wrong + tally.lost + keyed.wrong + keyed.lost === 0 && leaks === 'none'
+process.exitCode = isClean ? 0 : 1

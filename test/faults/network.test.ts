@@ -1,25 +1,9 @@
 import assert from 'node:assert/strict'
-import type { TestContext } from 'node:test'
-import { startRedis } from '../../scripts/redis.js'
 import { startSystem } from '../support/system.ts'
+import { startBehindProxy } from './behind-proxy.ts'
 import { fault, quickFault } from './fault.ts'
 import { assertHonest, assertQuiet, driveCount, driveDuring, pause } from './oracle.ts'
-import { startProxy } from './proxy.ts'
 import { connected } from './redis.ts'
-
-/** A system one half of which reaches Redis through a proxy. */
-async function startBehindProxy(t: TestContext, half: 'gateway' | 'worker', workers = 2) {
-  const redis = await startRedis()
-  const proxy = await startProxy(redis.port)
-  t.after(() => proxy.stop())
-  const env = { REDIS_URL: proxy.url }
-  const system = await startSystem(t, {
-    redis,
-    workers,
-    ...(half === 'gateway' ? { gatewayEnv: env } : { workerEnv: env })
-  })
-  return { system, proxy }
-}
 
 fault('4. a black hole from Redis to the workers while jobs arrive', async t => {
   const { system, proxy } = await startBehindProxy(t, 'worker')

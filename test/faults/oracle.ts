@@ -28,6 +28,9 @@ export interface Load {
   pauseMs?: number
 }
 
+/** Called with when a request was sent that has just been answered with 200. */
+type OnOk = (sentMs: number) => void
+
 /** Sends our pictures again and again, each client waiting for its answer, and checks each answer against its picture. */
 export async function drive(
   system: Pick<System, 'predict'>,
@@ -38,7 +41,7 @@ export async function drive(
   await Promise.all(
     Array.from({ length: concurrency }, async () => {
       while (!ends()) {
-        await send(system, next++, tally)
+        await send(system, next++, { tally })
         if (pauseMs > 0) await pause(pauseMs)
       }
     })
@@ -49,21 +52,21 @@ export async function drive(
 /** The same at a given rate, whether answers come or not: clients don't know how busy we are. */
 export async function driveOpen(
   system: Pick<System, 'predict'>,
-  { ratePerSecond, until: ends }: { ratePerSecond: number; until: () => boolean }
+  { ratePerSecond, until: ends, onOk }: { ratePerSecond: number; until: () => boolean; onOk?: OnOk }
 ): Promise<Tally> {
   const tally = emptyTally()
   const sent: Array<Promise<void>> = []
   const startedMs = performance.now()
   while (!ends()) {
     const due = ((performance.now() - startedMs) / 1_000) * ratePerSecond
-    while (sent.length < due) sent.push(send(system, sent.length, tally))
+    while (sent.length < due) sent.push(send(system, sent.length, { tally, onOk }))
     await pause(10)
   }
   await Promise.all(sent)
   return tally
 }
 
-function emptyTally(): Tally {
+export function emptyTally(): Tally {
   return { requests: 0, ok: 0, wrong: 0, lost: 0, errors: {}, withoutRetryAfter: 0, slowestMs: 0 }
 }
 
@@ -71,14 +74,20 @@ export function pause(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms))
 }
 
-async function send(system: Pick<System, 'predict'>, i: number, tally: Tally): Promise<void> {
+export async function send(
+  system: Pick<System, 'predict'>,
+  i: number,
+  { tally, onOk }: { tally: Tally; onOk?: OnOk | undefined }
+): Promise<void> {
   const { image, label } = fixtures[i % fixtures.length] as (typeof fixtures)[number]
   const startedMs = performance.now()
   tally.requests++
   try {
     const { status, body, headers } = await system.predict(image)
-    if (status === 200 && body.predictions?.[0]?.label === label) tally.ok++
-    else if (status === 200) tally.wrong++
+    if (status === 200 && body.predictions?.[0]?.label === label) {
+      tally.ok++
+      onOk?.(startedMs)
+    } else if (status === 200) tally.wrong++
     else {
       const code = body.error?.code ?? `HTTP ${status}`
       tally.errors[code] = (tally.errors[code] ?? 0) + 1

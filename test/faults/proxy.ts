@@ -1,22 +1,47 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { createConversation, type Request } from './conversation.ts'
+import { createLink, type Link } from './link.ts'
+import { errorReply } from './resp.ts'
+
+export type Direction = 'toServer' | 'toClient'
+
+/** What a connection is for, by what has been said on it. `control` is what neither subscribes nor uploads. */
+export type Role = 'subscriber' | 'uploads' | 'control'
 
 interface Pair {
   client: Socket
   server: Socket
+  /** The first request, which says the connection's name: HELLO 3 SETNAME <name>. */
   name: string
+  /** It has subscribed to, or uploaded, something. */
+  subscribes: boolean
+  uploads: boolean
+  /** A direction that nothing passes any more on this connection. */
+  deaf: Direction | undefined
 }
 
-export type Direction = 'toServer' | 'toClient'
+/** Errors that Redis answers with while it is there, by the first word, which is their code. */
+export const redisErrors = {
+  BUSY: 'BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.',
+  LOADING: 'LOADING Redis is loading the dataset in memory',
+  MISCONF: 'MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk.',
+  OOM: "OOM command not allowed when used memory > 'maxmemory'.",
+  NOPERM: 'NOPERM this user has no permissions to run this command',
+  MASTERDOWN: "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
+} as const
 
 /**
- * A TCP proxy in front of Redis that breaks what passes through it. Rules hold for the connections that are open and those
- * to come, until `heal`.
+ * A proxy in front of Redis that breaks what passes through it. Rules hold for the connections that are open and those
+ * to come, until `heal`; only `halfOpen` is about those that are open.
  */
 export async function startProxy(targetPort: number) {
   const pairs = new Set<Pair>()
+  const counts = { uploads: 0, commands: new Map<string, number>(), bytes: { toServer: 0, toClient: 0 } }
   let swallowed: { direction: Direction; name: string } | undefined
   let cutAfter: { direction: Direction; name: string; bytes: number } | undefined
+  let errors: { reply: Buffer; commands: readonly string[] | undefined; name: string } | undefined
+  let links: Partial<Record<Direction, Link>> = {}
   let delayMs = 0
   const listener = createServer(accept).listen(0, '127.0.0.1')
   await once(listener, 'listening')
@@ -25,85 +50,152 @@ export async function startProxy(targetPort: number) {
 
   return {
     url: `redis://127.0.0.1:${address.port}`,
+    /** What has come from the clients, and the bytes both ways: since the start. */
+    counts,
 
     /** Takes the bytes of one direction and passes on none: a black hole. Of the connections whose name contains `name`. */
     swallow(direction: Direction, name = ''): void {
       swallowed = { direction, name }
     },
 
+    /**
+     * The same for the open connections of a role, while new ones work: the other end was lost without a word. Where no connection
+     * is for control alone, it is those that upload. Returns how many there were.
+     */
+    halfOpen(direction: Direction, role: Role): number {
+      const open = [...pairs]
+      const chosen = open.filter(pair => roleOf(pair) === role)
+      const deaf = chosen.length === 0 && role === 'control' ? open.filter(({ uploads }) => uploads) : chosen
+      for (const pair of deaf) pair.deaf = direction
+      return deaf.length
+    },
+
+    /** Connections that `halfOpen` broke and nobody has given up yet. */
+    broken: (): number => [...pairs].filter(({ deaf }) => deaf !== undefined).length,
+
     /** Passes `bytes` more in one direction, then resets that connection. Happens once. */
     cut({ direction, bytes, name = '' }: { direction: Direction; bytes: number; name?: string }): void {
       cutAfter = { direction, name, bytes }
     },
 
-    /** Holds back every chunk, both ways. */
+    /** Answers with an error in Redis' place, which then never sees the command. Every command where none is named. */
+    answer({ error, commands, name = '' }: { error: string; commands?: readonly string[]; name?: string }): void {
+      errors = { reply: errorReply(error), commands, name }
+    },
+
+    /** Lets through so many bytes a second, all connections together. */
+    throttle(bytesPerSecond: Partial<Record<Direction, number>>): void {
+      links = Object.fromEntries(
+        Object.entries(bytesPerSecond).map(([direction, rate]) => [direction, createLink(rate)])
+      )
+    },
+
+    /** Holds back everything for so long, both ways. */
     delay(ms: number): void {
       delayMs = ms
     },
 
-    /** Resets every connection. */
-    reset(): void {
-      for (const { client, server } of pairs) {
-        client.resetAndDestroy()
-        server.destroy()
-      }
-    },
+    reset,
 
     /** Passes everything again. Bytes that were swallowed are lost, so their connections are reset. */
     heal(): void {
-      const broken = swallowed !== undefined
+      const broken = swallowed !== undefined || [...pairs].some(({ deaf }) => deaf !== undefined)
       swallowed = undefined
       cutAfter = undefined
+      errors = undefined
+      links = {}
       delayMs = 0
-      if (broken) this.reset()
+      if (broken) reset()
     },
 
     async stop(): Promise<void> {
-      this.reset()
+      reset()
       listener.close()
       await once(listener, 'close')
     }
   }
 
-  function accept(client: Socket): void {
-    const server = connect(targetPort, '127.0.0.1')
-    const pair: Pair = { client, server, name: '' }
-    pairs.add(pair)
-    const end = () => {
-      pairs.delete(pair)
-      client.destroy()
+  /** Resets every connection. */
+  function reset(): void {
+    for (const { client, server } of pairs) {
+      client.resetAndDestroy()
       server.destroy()
     }
-    for (const socket of [client, server]) {
-      socket.setNoDelay(true)
-      socket.on('error', end)
-      socket.on('close', end)
-    }
-    // A connection says its name in its first bytes: HELLO 3 SETNAME <name>.
-    client.once('data', chunk => {
-      pair.name = chunk.toString('latin1')
-    })
-    client.on('data', chunk => pass(chunk, { direction: 'toServer', pair, to: server, end }))
-    server.on('data', chunk => pass(chunk, { direction: 'toClient', pair, to: client, end }))
   }
 
-  function pass(
+  function accept(client: Socket): void {
+    const server = connect(targetPort, '127.0.0.1')
+    const pair: Pair = { client, server, name: '', subscribes: false, uploads: false, deaf: undefined }
+    const { fromClient, fromServer } = createConversation({
+      toServer: frame => pass(frame, pair, 'toServer'),
+      toClient: frame => pass(frame, pair, 'toClient'),
+      answerFor: request => note(request, pair)
+    })
+    pairs.add(pair)
+    for (const socket of [client, server]) {
+      socket.setNoDelay(true)
+      socket.on('error', () => end(pair))
+      socket.on('close', () => end(pair))
+    }
+    client.on('data', chunk => void travel(chunk, client, { direction: 'toServer', arrive: fromClient }))
+    server.on('data', chunk => void travel(chunk, server, { direction: 'toClient', arrive: fromServer }))
+  }
+
+  /** Takes a chunk over the link, whose sender waits meanwhile. */
+  async function travel(
     chunk: Buffer,
-    { direction, pair, to, end }: { direction: Direction; pair: Pair; to: Socket; end: () => void }
-  ): void {
+    from: Socket,
+    { direction, arrive }: { direction: Direction; arrive: (chunk: Buffer) => void }
+  ): Promise<void> {
+    counts.bytes[direction] += chunk.length
+    const link = links[direction]
+    if (link !== undefined) {
+      from.pause()
+      await link.take(chunk.length)
+      from.resume()
+    }
+    arrive(chunk)
+  }
+
+  /** Counts a request, and says what to answer it with if not Redis is to. */
+  function note(request: Request, pair: Pair): Buffer | undefined {
+    const { command, args, isUpload } = request
+    if (pair.name === '') pair.name = args.join(' ')
+    if (command.endsWith('SUBSCRIBE')) pair.subscribes = true
+    if (isUpload) pair.uploads = true
+    if (isUpload) counts.uploads++
+    counts.commands.set(command, (counts.commands.get(command) ?? 0) + 1)
+    if (errors === undefined || !pair.name.includes(errors.name)) return undefined
+    return errors.commands === undefined || errors.commands.includes(command) ? errors.reply : undefined
+  }
+
+  function pass(frame: Buffer, pair: Pair, direction: Direction): void {
+    if (pair.deaf === direction) return
     if (swallowed?.direction === direction && pair.name.includes(swallowed.name)) return
+    const to = direction === 'toServer' ? pair.server : pair.client
     if (cutAfter?.direction === direction && pair.name.includes(cutAfter.name)) {
-      if (chunk.length >= cutAfter.bytes) {
-        const rest = chunk.subarray(0, cutAfter.bytes)
+      if (frame.length >= cutAfter.bytes) {
+        const rest = frame.subarray(0, cutAfter.bytes)
         cutAfter = undefined
-        to.write(rest, () => end())
+        to.write(rest, () => end(pair))
         return
       }
-      cutAfter.bytes -= chunk.length
+      cutAfter.bytes -= frame.length
     }
-    if (delayMs > 0) setTimeout(() => to.writable && to.write(chunk), delayMs)
-    else to.write(chunk)
+    if (delayMs > 0) setTimeout(() => to.writable && to.write(frame), delayMs)
+    else to.write(frame)
   }
+
+  function end(pair: Pair): void {
+    pairs.delete(pair)
+    pair.client.destroy()
+    pair.server.destroy()
+  }
+}
+
+function roleOf({ subscribes, uploads }: Pair): Role {
+  if (subscribes) return 'subscriber'
+  return uploads ? 'uploads' : 'control'
 }
 
 export type Proxy = Awaited<ReturnType<typeof startProxy>>

@@ -40,6 +40,13 @@ export interface Answer {
   }
 }
 
+export interface PredictOptions {
+  headers?: Record<string, string>
+  /** With its question mark. */
+  query?: string
+  signal?: AbortSignal
+}
+
 /** Pictures of ours and what the model everyday says to them. */
 export const fixtures: ReadonlyArray<{ file: string; label: string; image: Buffer }> = Object.entries(
   JSON.parse(readFileSync(join(root, 'test/fixtures/expected.json'), 'utf8')) as Record<string, string>
@@ -65,6 +72,18 @@ export async function many<T>(count: number, concurrency: number, call: (i: numb
     })
   )
   return results
+}
+
+/** Sends one picture as a raw body to the gateway at `url`. */
+export async function predictAt(url: string, image: Buffer, options: PredictOptions = {}): Promise<Answer> {
+  const { headers = {}, query = '', signal } = options
+  const response = await fetch(`${url}/predict${query}`, {
+    method: 'POST',
+    headers: { 'content-type': 'image/jpeg', ...headers },
+    body: new Uint8Array(image),
+    ...(signal === undefined ? {} : { signal })
+  })
+  return { status: response.status, headers: response.headers, body: (await response.json()) as Answer['body'] }
 }
 
 /** A whole system in processes of its own: Redis, a gateway and workers, all ready. Torn down with the test. */
@@ -99,7 +118,7 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
       await untilReady()
     },
     untilReady,
-    predict,
+    predict: (image: Buffer, options?: PredictOptions): Promise<Answer> => predictAt(url, image, options),
     stop
   }
 
@@ -139,20 +158,6 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
 
   async function isGreen(question: 'startup' | 'ready'): Promise<boolean> {
     return (await fetch(`${url}/health/${question}`).catch(() => undefined))?.status === 200
-  }
-
-  /** Sends one picture as a raw body. */
-  async function predict(
-    image: Buffer,
-    init: { headers?: Record<string, string>; query?: string; signal?: AbortSignal } = {}
-  ): Promise<Answer> {
-    const response = await fetch(`${url}/predict${init.query ?? ''}`, {
-      method: 'POST',
-      headers: { 'content-type': 'image/jpeg', ...init.headers },
-      body: new Uint8Array(image),
-      ...(init.signal ? { signal: init.signal } : {})
-    })
-    return { status: response.status, headers: response.headers, body: (await response.json()) as Answer['body'] }
   }
 
   async function stop(): Promise<void> {

@@ -14,7 +14,7 @@ import { DecodeError, type Decoder } from './pixels/decoder.ts'
 import { rank } from './rank.ts'
 import { faultOf } from './scores.ts'
 import type { WriteImage } from './tensor.ts'
-import { withWatchdog, type OnWedged } from './watchdog.ts'
+import type { OnWedged } from './watchdog.ts'
 
 export interface PipelineOptions {
   model: Model
