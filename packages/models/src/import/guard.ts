@@ -17,6 +17,9 @@ const bytesPerByte = 8
 /** Parsed text and graphs; weights lie outside of V8's heap. */
 const maxHeapMb = 1_024
 
+/** Characters of a message; the longest of ours have 500. */
+const maxMessage = 1_500
+
 export interface GuardOptions {
   signal?: AbortSignal | undefined
   /** By the file's size if not given. */
@@ -95,7 +98,12 @@ async function answered(worker: Worker, { path, signal, limits }: Waiting): Prom
 
 function answerOf(answer: Inspection, path: string): Inspected {
   if ('inspected' in answer) return answer.inspected
-  throw new ModelError('fault' in answer ? answer.fault : `${path}: ${damaged(answer.crash)}`)
+  throw new ModelError(oneLine('fault' in answer ? answer.fault : `${path}: ${damaged(answer.crash)}`))
+}
+
+/** A message may quote the file, and a file may hold line ends and what a terminal obeys. */
+function oneLine(message: string): string {
+  return message.replaceAll(/\p{Cc}+/gu, ' ').slice(0, maxMessage)
 }
 
 function damaged(reason: string): string {
