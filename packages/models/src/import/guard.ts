@@ -7,8 +7,8 @@ import type { InspectOptions } from './inspect.ts'
 import type { Inspected } from './inspected.ts'
 import type { Inspection } from './inspection-thread.ts'
 
-/** A file of a few megabytes is understood within a second, also on a slow machine. */
-const baseMs = 10_000
+/** A small file is understood within a second, 5 s on a machine that has much else to do; nothing may take over 10 s. */
+const baseMs = 8_000
 /** A Keras file of 500 MB takes 6 s to convert on two cores (2026-11-25); disks may be slow. */
 const bytesPerMs = 10_000
 /** HDF5's WebAssembly and the library code take 150 MB, a conversion about four times the file. */
