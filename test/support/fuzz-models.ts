@@ -60,6 +60,7 @@ export async function fuzzModels(seeds: readonly Seed[], options: ModelFuzzOptio
   const report: ModelFuzzReport = { outcomes: {}, slowest: { ms: 0, index: -1, origin: '' }, offences: [] }
   const folder = mkdtempSync(join(tmpdir(), 'streamsight-fuzz-models-'))
   mkdirSync(join(folder, 'from'))
+  mkdirSync(join(folder, 'models'))
   writeFileSync(join(folder, 'secret'), secret)
   writeFileSync(join(folder, 'from/weights.bin'), readFileSync(join(everyday, 'weights.bin')))
   try {

@@ -7,8 +7,8 @@ import type { InspectOptions } from './inspect.ts'
 import type { Inspected } from './inspected.ts'
 import type { Inspection } from './inspection-thread.ts'
 
-/** A file of a few megabytes is understood within a second, also on a slow machine. */
-const baseMs = 10_000
+/** A small file is understood within a second, 5 s on a machine that has much else to do; nothing may take over 10 s. */
+const baseMs = 8_000
 /** A Keras file of 500 MB takes 6 s to convert on two cores (2026-11-25); disks may be slow. */
 const bytesPerMs = 10_000
 /** HDF5's WebAssembly and the library code take 150 MB, a conversion about four times the file. */
@@ -16,6 +16,9 @@ const baseBytes = 768 * 1024 * 1024
 const bytesPerByte = 8
 /** Parsed text and graphs; weights lie outside of V8's heap. */
 const maxHeapMb = 1_024
+
+/** Characters of a message; the longest of ours have 500. */
+const maxMessage = 1_500
 
 export interface GuardOptions {
   signal?: AbortSignal | undefined
@@ -95,7 +98,12 @@ async function answered(worker: Worker, { path, signal, limits }: Waiting): Prom
 
 function answerOf(answer: Inspection, path: string): Inspected {
   if ('inspected' in answer) return answer.inspected
-  throw new ModelError('fault' in answer ? answer.fault : `${path}: ${damaged(answer.crash)}`)
+  throw new ModelError(oneLine('fault' in answer ? answer.fault : `${path}: ${damaged(answer.crash)}`))
+}
+
+/** A message may quote the file, and a file may hold line ends and what a terminal obeys. */
+function oneLine(message: string): string {
+  return message.replaceAll(/\p{Cc}+/gu, ' ').slice(0, maxMessage)
 }
 
 function damaged(reason: string): string {
