@@ -35,11 +35,26 @@ export async function run(main) {
   }
 }
 
+/**
+ * The Node versions that package.json allows, each with everything above it of the same major version.
+ * @returns {Array<{ major: number, minor: number }>}
+ */
+export function supportedNodes() {
+  const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  return [...engines.node.matchAll(/\^(\d+)\.(\d+)/g)].map(([, major, minor]) => ({
+    major: Number(major),
+    minor: Number(minor)
+  }))
+}
+
 export function assertNode() {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-  if (major < 20 || (major === 20 && minor < 19) || major > 22) {
-    throw new BootstrapError(`Node ${process.versions.node} is not supported: install Node 20.19 or newer, below 23`)
-  }
+  const [major, minor = 0] = process.versions.node.split('.').map(Number)
+  const supported = supportedNodes()
+  if (supported.some(range => range.major === major && range.minor <= minor)) return
+  const names = supported.map(range => `${range.major}.${range.minor}`)
+  throw new BootstrapError(
+    `Node ${process.versions.node} is not supported: install one of ${names.join(', ')} or a later release of the same major version`
+  )
 }
 
 /** Installs the npm packages if they are missing or not those of package-lock.json. */

@@ -20,7 +20,7 @@ function benchWithSecret(t: TestContext) {
 const named: Array<[string, (path: string, t: TestContext) => Promise<void> | void, RegExp]> = [
   ['a named pipe', path => void execFileSync('mkfifo', [path]), /is a named pipe, not a file/],
   ['a device', path => symlinkSync('/dev/zero', path), /is a device, not a file/],
-  ['a folder', path => void mkdirSync(path), /a folder without model\.json/],
+  ['a folder', path => void mkdirSync(path), /no model in this folder/],
   [
     'a socket',
     async (path, t) => {

@@ -19,6 +19,18 @@ export function fromFloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
   return values
 }
 
+/** Runs `task` as where JavaScript has no Float16Array, as Node 20 and 22. */
+export function withoutFloat16Array(task: () => void): void {
+  const native = Object.getOwnPropertyDescriptor(globalThis, 'Float16Array')
+  if (native === undefined) return task()
+  Reflect.deleteProperty(globalThis, 'Float16Array')
+  try {
+    task()
+  } finally {
+    Object.defineProperty(globalThis, 'Float16Array', native)
+  }
+}
+
 /** Sign 1 bit, exponent 5 bits biased by 15, fraction 10 bits. */
 function decode(half: number): number {
   const sign = half & 0x8000 ? -1 : 1

@@ -3,7 +3,7 @@ import { platform } from 'node:os'
 import { join } from 'node:path'
 import { InferenceSession, Tensor, listSupportedBackends } from 'onnxruntime-node'
 import type { Engine, EngineOptions } from './engine.ts'
-import { fromFloat16, toFloat16 } from './float16.ts'
+import { fromFloat16, toFloat16, withoutFloat16Array } from './float16.ts'
 import { bothClasses, checkGraph, imageDims, type Declared } from './graph.ts'
 
 const providers = { 'onnx-cuda': 'cuda', 'onnx-webgpu': 'webgpu', 'onnx-cpu': 'cpu' } as const
@@ -23,6 +23,12 @@ const sessionOptions: InferenceSession.SessionOptions = {
   extra: { session: { intra_op: { allow_spinning: '0' } } },
   logSeverityLevel: 3
 }
+
+/**
+ * The library looks once, at its first tensor, whether there is a Float16Array (from Node 24 on), and then keeps halves in it. Its native
+ * part takes that for an array without elements: "not enough space: expected 96, got 0". So it must find none.
+ */
+withoutFloat16Array(() => new Tensor('float32', [0], [1]))
 
 /** What the inputs of a model may be, and how it is made of normalized floats. An int8 model has float inputs; one of bytes wants the pixels as they are. */
 const inputTensors: Record<string, (values: Float32Array, dims: number[]) => Tensor> = {
@@ -78,13 +84,8 @@ function toDeclared(value: InferenceSession.ValueMetadata): Declared {
 
 function toFloats(output: Tensor | undefined, what: string): Float32Array {
   if (output?.type === 'float32') return output.data as Float32Array
-  if (output?.type === 'float16') return fromFloat16(toBits(output.data as Uint16Array))
+  if (output?.type === 'float16') return fromFloat16(output.data as Uint16Array)
   throw new Error(`${what} is ${output?.type ?? 'missing'}`)
-}
-
-/** Where JavaScript has a Float16Array, the library uses it. */
-function toBits(halves: Uint16Array): Uint16Array {
-  return new Uint16Array(halves.buffer, halves.byteOffset, halves.length)
 }
 
 function assertAvailable(provider: string): void {

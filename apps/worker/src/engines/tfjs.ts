@@ -1,3 +1,4 @@
+import './tfjs-polyfill.ts'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
