@@ -5,7 +5,10 @@ import { ApiError, errorBody } from './errors.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** To be called before `close` where a balancer may stand in front: readiness turns red, and everything is still answered. */
+    /**
+     * To be called before `close` where a balancer may stand in front: readiness turns red, and everything is still
+     * answered.
+     */
     leave: () => Promise<void>
   }
 }
@@ -16,8 +19,9 @@ const halfSentMs = 3_000
 const cutEveryMs = 250
 
 /**
- * The stages of a gateway's end, each of which a client or a balancer can see: `serving`; `leaving`, with readiness red while everything
- * is still answered, so that a balancer has time to send requests elsewhere; `refusing`, while what is open gets its answer.
+ * The stages of a gateway's end, each of which a client or a balancer can see: `serving`; `leaving`, with readiness
+ * red while everything is still answered, so that a balancer has time to send requests elsewhere; `refusing`, while
+ * what is open gets its answer.
  */
 export function createShutdown({ delayMs }: { delayMs: number }) {
   let stage: 'serving' | 'leaving' | 'refusing' = 'serving'
@@ -43,8 +47,8 @@ export function createShutdown({ delayMs }: { delayMs: number }) {
 export type Shutdown = ReturnType<typeof createShutdown>
 
 /**
- * Lets `app.close()` end without an error for anybody who has sent a whole request, and without waiting for anybody who has not. The
- * server still listens while `untilAnswered`, so that what arrives then is told to go elsewhere.
+ * Lets `app.close()` end without an error for anybody who has sent a whole request, and without waiting for anybody
+ * who has not. The server still listens while `untilAnswered`, so that what arrives then is told to go elsewhere.
  */
 export function installShutdown(
   app: FastifyInstance,

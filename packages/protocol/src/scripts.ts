@@ -57,7 +57,8 @@ return 1
 
 /**
  * Takes a worker's name in one step, so that of two workers that want it one gets it.
- * KEYS workers seen; ARGV name, report, now in ms, and when the holder that is gone was last seen, or '' where there was none.
+ * KEYS workers seen; ARGV name, report, now in ms, and when the holder that is gone was last seen, or '' where
+ *   there was none.
  * Returns {} taken | {when its holder was last seen, its report}: it is another's.
  */
 export const claimNameScript = script(
