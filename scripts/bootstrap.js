@@ -53,7 +53,7 @@ export function assertNode() {
   if (supported.some(range => range.major === major && range.minor <= minor)) return
   const names = supported.map(range => `${range.major}.${range.minor}`)
   throw new BootstrapError(
-    `Node ${process.versions.node} is not supported: install one of ${names.join(', ')} or a later release of the same major version`
+    `Node ${process.versions.node} is not supported: install ${names.join(', ')}, or a later release of one of them`
   )
 }
 

@@ -10,8 +10,8 @@ const lookMs = 500
 const shells = ['sh', 'bash', 'dash', 'zsh', 'ash', 'busybox']
 
 /**
- * Calls `end` when the system should stop: at once where somebody asked for it, and `abrupt` where nobody is there any more, because
- * the terminal was closed, npm was killed, or whoever read our output is gone.
+ * Calls `end` when the system should stop: at once where somebody asked for it, and `abrupt` where nobody is there
+ * any more, because the terminal was closed, npm was killed, or whoever read our output is gone.
  * @param {(abrupt: boolean) => void} end may be called several times
  */
 export function watchForEnd(end) {
@@ -24,7 +24,8 @@ export function watchForEnd(end) {
 }
 
 /**
- * npm passes signals on to the shell in which it runs a script, and dash does not pass them on to us. A killed npm passes on nothing.
+ * npm passes signals on to the shell in which it runs a script, and dash does not pass them on to us. A killed npm
+ * passes on nothing.
  * @param {() => void} gone
  */
 function watchNpm(gone) {

@@ -1,4 +1,7 @@
-/** Passes on what our processes print where our own output is a pipe: they can't tell that nobody reads it any more, and we can. */
+/**
+ * Passes on what our processes print where our own output is a pipe: they can't tell that nobody reads it any more,
+ * and we can.
+ */
 import { fstatSync, write } from 'node:fs'
 import { promisify } from 'node:util'
 

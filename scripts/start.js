@@ -14,7 +14,9 @@ import { createSupervisor, nodeArgs } from './supervisor.js'
 /** Loading and warming a large model may take this long. */
 const readyTimeoutMs = 180_000
 
-/** Each of gateway, workers and Redis gets this long where nobody is there any more who could wait for open requests. */
+/**
+ * Each of gateway, workers and Redis gets this long where nobody is there any more who could wait for open requests.
+ */
 const abruptPatienceMs = 2_500
 
 async function main() {

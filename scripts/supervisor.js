@@ -27,12 +27,15 @@ export const nodeArgs = ['--min-semi-space-size=16', '--max-semi-space-size=32',
 export const memoryEnv = { MALLOC_ARENA_MAX: '2' }
 
 /**
- * @typedef {{ name: string, command: string, args: string[], env?: Record<string, string | undefined>, cwd: string, quiet?: boolean }} Program
+ * @typedef {{ name: string, command: string, args: string[], env?: Record<string, string | undefined>, cwd: string,
+ *   quiet?: boolean }} Program
  *   `quiet`: what it prints is shown only if it ends unasked
  * @typedef {object} Options
  * @property {string[][]} order groups of names in the order in which they are ended; `*` at the end matches any ending
- * @property {(program: Program, how: string) => void} onFirstDeath called instead of a restart when a process ends before `settle`; `how`: its signal or exit code
- * @property {((output: import('node:stream').Readable) => Promise<void>) | undefined} forward where what they print is passed on; else they inherit our output
+ * @property {(program: Program, how: string) => void} onFirstDeath called instead of a restart when a process ends
+ *   before `settle`; `how`: its signal or exit code
+ * @property {((output: import('node:stream').Readable) => Promise<void>) | undefined} forward where what they print
+ *   is passed on; else they inherit our output
  */
 
 /** @param {Options} options */

@@ -1,6 +1,6 @@
 /**
- * `npm run test:node`: runs the tests on every Node that package.json allows, the oldest release and the newest of each major version.
- * `npm run test:node -- <files>` runs only those tests. npm's package `node` brings the binaries.
+ * `npm run test:node`: runs the tests on every Node that package.json allows, the oldest release and the newest of
+ * each major version. `npm run test:node -- <files>` runs only those tests. npm's package `node` brings the binaries.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,7 @@
-/** Where what may be imported. A library that has an owner here is spoken to in one place, so that it can be changed in one place. */
+/**
+ * Where what may be imported. A library that has an owner here is spoken to in one place, so that it can be changed
+ * in one place.
+ */
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
@@ -7,7 +10,10 @@ import { test } from 'node:test'
 import { parseSync } from 'oxc-parser'
 import { root } from '../scripts/bootstrap.js'
 
-/** The files, or the folders with a `/` at the end, whose code may import a library; a `/` at its own end means all of a scope. */
+/**
+ * The files, or the folders with a `/` at the end, whose code may import a library; a `/` at its own end means all of
+ * a scope.
+ */
 const owners: Record<string, string[]> = {
   fastify: ['apps/gateway/src/'],
   '@fastify/': ['apps/gateway/src/'],

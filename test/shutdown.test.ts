@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test, type TestContext } from 'node:test'
+import { createConnection, keysOf, readWorkers } from '@streamsight/protocol'
 import { freePort, startRedis } from '../scripts/redis.js'
 import { startBalancer } from './support/balancer.ts'
 import { readReply } from './support/client.ts'
+import { silentLog } from './support/log.ts'
 import { startProcess, type Process } from './support/process.ts'
 import { fixture, startSystem } from './support/system.ts'
 import { until } from './support/until.ts'
@@ -71,6 +73,10 @@ test('B12: a worker that is still starting ends at once, and leaves no trace of 
   await worker.untilLog('it has an engine', ({ event }) => event === 'engine')
   await endsSoon(worker, 'SIGTERM')
   assert.deepEqual(worker.noise, [])
+  const connection = createConnection({ url: redis.url, name: 'test', log: silentLog })
+  await connection.connect()
+  t.after(() => connection.destroy())
+  assert.deepEqual(await readWorkers(connection, keysOf('ss', 'everyday')), [])
 })
 
 test('B11: two gateways behind a probing balancer are rolled under load without an error', async t => {

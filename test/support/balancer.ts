@@ -1,4 +1,7 @@
-/** A balancer as most are: it asks each gateway in turn for its readiness, keeps connections, and tells a client of every error. */
+/**
+ * A balancer as most are: it asks each gateway in turn for its readiness, keeps connections, and tells a client of
+ * every error.
+ */
 import { Agent, createServer, request, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'

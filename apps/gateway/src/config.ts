@@ -26,7 +26,7 @@ export const configSchema = Type.Object({
     minimum: 0,
     maximum: 300_000,
     description:
-      'Milliseconds after SIGTERM for which requests are still taken while readiness is red; over what your balancer needs to see it'
+      'Milliseconds after SIGTERM with readiness red and requests still answered; longer than your balancer needs'
   }),
   MAX_IMAGE_BYTES: Type.Integer({
     default: 10_485_760,

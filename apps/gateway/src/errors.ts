@@ -18,7 +18,10 @@ export const errorTable = {
     status: 415,
     message: 'This Content-Encoding is not decoded: send gzip, deflate, br or none'
   },
-  UNSUPPORTED_IMAGE: { status: 415, message: 'Not a JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP image by its first bytes' },
+  UNSUPPORTED_IMAGE: {
+    status: 415,
+    message: 'Not a JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP image by its first bytes'
+  },
   IDEMPOTENCY_MISMATCH: {
     status: 422,
     message: 'This Idempotency-Key was used for another image or another topK; take a new key'

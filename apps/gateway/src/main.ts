@@ -15,7 +15,8 @@ async function main(): Promise<void> {
   closeWithGrace({ delay, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ event: 'crash', err }, 'Unexpected error')
     log.info({ event: 'drain', signal }, 'Answering open requests')
-    // An orchestrator sends this signal, and a balancer may stand before us. A person at a terminal need not wait for one.
+    // An orchestrator sends this signal, and a balancer may stand before us. A person at a terminal need not wait for
+    // one.
     if (signal === 'SIGTERM') await app.leave()
     await app.close()
     eventLoop.stop()

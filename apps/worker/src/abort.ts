@@ -1,4 +1,7 @@
-/** The outcome of `work`, or a rejection with the signal's reason as soon as it is aborted; then nobody waits for the work any more. */
+/**
+ * The outcome of `work`, or a rejection with the signal's reason as soon as it is aborted; then nobody waits for the
+ * work any more.
+ */
 export async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted()
   let abort = () => {}

@@ -22,9 +22,9 @@ export interface ClaimOptions {
 const silenceMs = 2.5 * limits.heartbeatMs
 
 /**
- * The name under which this worker joins its groups: the wanted one, or the next that is free. Two workers of one name would take each
- * other's jobs for their own, and do them twice. A worker that comes back after a crash gets its own name at once, and so the jobs that
- * it left.
+ * The name under which this worker joins its groups: the wanted one, or the next that is free. Two workers of one
+ * name would take each other's jobs for their own, and do them twice. A worker that comes back after a crash gets its
+ * own name at once, and so the jobs that it left.
  */
 export async function claimName({ wanted, parts, pid, log }: ClaimOptions): Promise<string> {
   for (let suffix = 2, name = wanted; ; name = `${wanted}.${suffix++}`) {
@@ -32,7 +32,7 @@ export async function claimName({ wanted, parts, pid, log }: ClaimOptions): Prom
     if (holder === undefined) return name
     log.warn(
       { event: 'name-taken', name, holderPid: holder.pid },
-      `Another worker runs as ${name} (process ${holder.pid}). Give each worker of a machine a WORKER_SLOT of its own; trying the next name`
+      `Another worker runs as ${name} (process ${holder.pid}): give each its own WORKER_SLOT. Trying the next name`
     )
   }
 }

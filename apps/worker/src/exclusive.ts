@@ -5,8 +5,9 @@ export interface Neighbour {
 }
 
 /**
- * A readers–writer lock. The models of one worker take jobs side by side (shared), but a redelivered job runs alone in the whole
- * process (exclusive): should it end the process, no other model's job is counted as having taken a worker down.
+ * A readers–writer lock. The models of one worker take jobs side by side (shared), but a redelivered job runs alone
+ * in the whole process (exclusive): should it end the process, no other model's job is counted as having taken a
+ * worker down.
  */
 export function createExclusiveLock() {
   const neighbours = new Set<Neighbour>()

@@ -44,7 +44,10 @@ export function createOutcomes({ worker, model, engine, consumer, clock, log }: 
     fail: (delivery: Delivery, { code, message }: Reason): Promise<void> =>
       finish(delivery, { ...envelope(delivery), status: 'error', code, message }),
 
-    /** Gives up on a job that has been delivered too often. Rejects if Redis does not take that: the job stays pending. */
+    /**
+     * Gives up on a job that has been delivered too often. Rejects if Redis does not take that: the job stays
+     * pending.
+     */
     async bury(delivery: Delivery): Promise<void> {
       const { job } = delivery
       // This delivery only found out.

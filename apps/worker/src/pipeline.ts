@@ -51,10 +51,10 @@ const tooLate = {
 } as const
 
 /**
- * From a delivery to its outcome: decode, assemble a batch, infer, finish. While one batch is on the engine the next is decoded; it
- * takes no more than that ahead, because what waits should wait in the stream, where another worker can take it. The engine
- * never waits for images that nobody knows of: the next batch is what gathered meanwhile, and what is about to be decoded where
- * the curve of its latency says that waiting pays.
+ * From a delivery to its outcome: decode, assemble a batch, infer, finish. While one batch is on the engine the next
+ * is decoded; it takes no more than that ahead, because what waits should wait in the stream, where another worker
+ * can take it. The engine never waits for images that nobody knows of: the next batch is what gathered meanwhile, and
+ * what is about to be decoded where the curve of its latency says that waiting pays.
  */
 export function createPipeline(options: PipelineOptions) {
   const { model, decoder, warm, rate, outcomes, clock, log } = options

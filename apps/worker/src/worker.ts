@@ -29,8 +29,8 @@ export interface WorkerOptions {
 }
 
 /**
- * Loads and warms the models, and only then joins their groups. Rejects if a model or Redis can't be had, and with the reason of
- * `stopping` as soon as that is aborted; then it has signed out again.
+ * Loads and warms the models, and only then joins their groups. Rejects if a model or Redis can't be had, and with
+ * the reason of `stopping` as soon as that is aborted; then it has signed out again.
  */
 export async function startWorker({
   config,

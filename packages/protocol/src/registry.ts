@@ -10,7 +10,10 @@ export type WorkerState = 'warming' | 'ready' | 'draining'
 export interface WorkerReport {
   name: string
   pid: number
-  /** Where `pid` means something: process ids of another machine or container say nothing here. Earlier versions don't say. */
+  /**
+   * Where `pid` means something: process ids of another machine or container say nothing here. Earlier versions don't
+   * say.
+   */
   pidSpace?: string
   state: WorkerState
   model: {
@@ -50,7 +53,10 @@ export interface NameHolder extends Partial<Pick<WorkerReport, 'pid' | 'pidSpace
 /** A worker's side of the registry. */
 export function createRegistration(commands: Connection, keys: ModelKeys, clock: Clock) {
   return {
-    /** Takes the name in the report, from a holder that is `gone` too. Resolves to its holder where it is another's, which may be a former life. */
+    /**
+     * Takes the name in the report, from a holder that is `gone` too. Resolves to its holder where it is another's,
+     * which may be a former life.
+     */
     async claim(report: WorkerReport, gone?: NameHolder): Promise<NameHolder | undefined> {
       const [seen, holder] = (await commands.run(claimNameScript, {
         keys: [keys.workers, keys.seen],

@@ -4,11 +4,17 @@ import { register } from 'on-exit-leak-free'
 export interface LineWriterOptions {
   /** File descriptor: 1 is standard output. */
   fd: number
-  /** Called once after a time in which nothing could be written, with how many lines that cost and the first error's code. */
+  /**
+   * Called once after a time in which nothing could be written, with how many lines that cost and the first error's
+   * code.
+   */
   onRecovered: (lost: { lines: number; reason: string }) => void
 }
 
-/** Lines are written together, once they are this long or this old: a write for each took a tenth of a picture's CPU time. */
+/**
+ * Lines are written together, once they are this long or this old: a write for each took a tenth of a picture's CPU
+ * time.
+ */
 const gatheredChars = 4_096
 const gatheredMs = 50
 
@@ -21,9 +27,9 @@ const busyMs = 100
 const lastTries = 10
 
 /**
- * Writes lines to a file descriptor in the background. Nothing that happens to it (a full disk, a reader that is gone, a terminal
- * that was closed) ever blocks or ends the process: lines that can't be written are counted and dropped. pino's own sonic-boom
- * retries them without end when the process exits.
+ * Writes lines to a file descriptor in the background. Nothing that happens to it (a full disk, a reader that is
+ * gone, a terminal that was closed) ever blocks or ends the process: lines that can't be written are counted and
+ * dropped. pino's own sonic-boom retries them without end when the process exits.
  */
 export function createLineWriter({ fd, onRecovered }: LineWriterOptions) {
   let lines: string[] = []
@@ -98,7 +104,10 @@ export function createLineWriter({ fd, onRecovered }: LineWriterOptions) {
     onRecovered(recovered)
   }
 
-  /** For the end of the process, when what waits is written now or never. What is being written at the moment is not waited for. */
+  /**
+   * For the end of the process, when what waits is written now or never. What is being written at the moment is not
+   * waited for.
+   */
   function flushSync(): void {
     let chunk = Buffer.from((isTorn ? '\n' : '') + lines.join(''))
     lines = []

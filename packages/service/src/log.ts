@@ -33,7 +33,8 @@ export function createLogger({ name, level, pretty }: { name: string; level: Log
     {
       name,
       level,
-      // The finished line, because pino's own redaction looks at fields of a known depth, and never into the text of an error.
+      // The finished line, because pino's own redaction looks at fields of a known depth, and never into the text of
+      // an error.
       hooks: {
         streamWrite: line => secrets.reduce((text, [pattern, instead]) => text.replace(pattern, instead), line)
       }
@@ -44,8 +45,8 @@ export function createLogger({ name, level, pretty }: { name: string; level: Log
 }
 
 /**
- * Waits until the log is written as far as that is possible. Where its reader has stopped reading without leaving, `process.exit` would
- * wait for it in native code: then the process is ended by force.
+ * Waits until the log is written as far as that is possible. Where its reader has stopped reading without leaving,
+ * `process.exit` would wait for it in native code: then the process is ended by force.
  */
 export async function endLog(log: Logger): Promise<void> {
   const written = await Promise.race([

@@ -25,7 +25,10 @@ export interface BatchRunOptions<Job> {
 /** An engine's batch may take ten times what warm-up measured, and never less than this, before it counts as hung. */
 const patienceMs = 10_000
 
-/** Runs batches on the engine. When a batch fails its images run again one by one, so that one image cannot fail the others. */
+/**
+ * Runs batches on the engine. When a batch fails its images run again one by one, so that one image cannot fail the
+ * others.
+ */
 export function createBatchRun<Job>(options: BatchRunOptions<Job>) {
   const { inference, warm, rate, imageValues, classes, assemble, settle, log, onWedged } = options
   return run

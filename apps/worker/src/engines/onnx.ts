@@ -25,8 +25,9 @@ const sessionOptions: InferenceSession.SessionOptions = {
 }
 
 /**
- * The library looks once, at its first tensor, whether there is a Float16Array (from Node 24 on), and then keeps halves in it. Its native
- * part takes that for an array without elements: "not enough space: expected 96, got 0". So it must find none.
+ * The library looks once, at its first tensor, whether there is a Float16Array (from Node 24 on), and then keeps
+ * halves in it. Its native part takes that for an array without elements: "not enough space: expected 96, got 0". So
+ * it must find none.
  */
 withoutFloat16Array(() => new Tensor('float32', [0], [1]))
 

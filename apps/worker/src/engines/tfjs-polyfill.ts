@@ -1,6 +1,6 @@
 /**
- * `util.isNullOrUndefined`, which tfjs-node calls for every tensor and Node 23 took out. Imported before TensorFlow.js, so that its
- * native binding finds it.
+ * `util.isNullOrUndefined`, which tfjs-node calls for every tensor and Node 23 took out. Imported before
+ * TensorFlow.js, so that its native binding finds it.
  */
 import util from 'node:util'
 
