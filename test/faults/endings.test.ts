@@ -43,7 +43,7 @@ quickFault('B14: kill -9 of what supervises the others leaves no process behind'
   leavesNothing(t, ({ child }) => void child.kill('SIGKILL'))
 )
 
-quickFault('B14: a closed terminal leaves no process behind', async t => {
+fault('B14: a closed terminal leaves no process behind', async t => {
   if (withoutScript) return t.skip('script is not installed')
   await leavesNothing(t, ({ child }) => void child.kill('SIGKILL'), ['script', '-qec', 'npm start', '/dev/null'])
 })

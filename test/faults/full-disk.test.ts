@@ -10,7 +10,7 @@ import { freePort } from '../../scripts/redis.js'
 import { fixture, many, predictAt, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { assertQuiet } from './oracle.ts'
-import { quickFault } from './fault.ts'
+import { fault, quickFault } from './fault.ts'
 
 /** What a log may hold before its disk is full. */
 const diskBytes = 65_536
@@ -21,7 +21,7 @@ const answerMs = 10_000
 /** How long a process may take to end once it was told to. */
 const endMs = 15_000
 
-quickFault('B10. a log that can’t be written from the start: gateway and worker serve, and end when told', async t => {
+fault('B10. a log that can’t be written from the start: gateway and worker serve, and end when told', async t => {
   if (!existsSync('/dev/full')) return t.skip('this system has no /dev/full')
   const { url, processes } = await startLoggingTo(t, await startSystem(t, { workers: 0 }), '/dev/full')
   await assertServes(url)
@@ -50,7 +50,13 @@ async function startLoggingTo(t: TestContext, { redis, prefix }: System, path: s
     const file = openSync(path, 'a')
     const child = spawn(process.execPath, [`apps/${app}/dist/main.js`], {
       cwd: root,
-      env: { PATH: process.env['PATH'] ?? '', REDIS_URL: redis.url, REDIS_PREFIX: prefix, PORT: String(port) },
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        REDIS_URL: redis.url,
+        REDIS_PREFIX: prefix,
+        MODELS: 'everyday',
+        PORT: String(port)
+      },
       stdio: ['ignore', file, 'ignore']
     })
     closeSync(file)

@@ -38,7 +38,14 @@ export async function startGateway(
   function launch() {
     return startProcess({
       args: ['apps/gateway/dist/main.js'],
-      env: { REDIS_URL: redis.url, REDIS_PREFIX: prefix, PORT: String(port), HOST: '127.0.0.1', ...env }
+      env: {
+        REDIS_URL: redis.url,
+        REDIS_PREFIX: prefix,
+        PORT: String(port),
+        HOST: '127.0.0.1',
+        MODELS: 'everyday',
+        ...env
+      }
     })
   }
 

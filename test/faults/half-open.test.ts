@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../support/until.ts'
 import { startBehindProxy } from './behind-proxy.ts'
-import { fault, quickFault } from './fault.ts'
+import { fault } from './fault.ts'
 import { assertHonest, assertQuiet, driveOpen, type Tally } from './oracle.ts'
 import type { Direction, Proxy, Role } from './proxy.ts'
 import { watchReadiness } from './readiness.ts'
@@ -18,7 +18,7 @@ interface Break {
   perSecond: number
 }
 
-quickFault('B2. the subscriber is half-open: it is noticed, red meanwhile, and no request is lost', async t => {
+fault('B2. the subscriber is half-open: it is noticed, red meanwhile, and no request is lost', async t => {
   const { system, proxy } = await startBehindProxy(t, 'gateway')
   t.diagnostic(await assertNoticed(system, proxy, { role: 'subscriber', direction: 'toClient', perSecond: 10 }))
   await assertQuiet(system)

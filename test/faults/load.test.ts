@@ -80,6 +80,7 @@ quickFault('19b. work that nobody waits for any more never reaches the engine', 
   assert.ok((await Promise.all(waiting)).every(outcome => outcome === 'left'))
   for (const { status } of await Promise.all(busy)) assert.equal(status, 200)
   await assertQuiet(system)
+  await until('both are in the log', () => jobsDone(system) >= 2)
   assert.equal(jobsDone(system), 2)
 })
 

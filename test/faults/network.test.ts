@@ -37,7 +37,7 @@ fault('5. a black hole on the gateway’s subscriber: the stored outcomes are fo
   await assertQuiet(system)
 })
 
-quickFault('6. the reply to ENQ cut: no request is lost and none is done twice', async t => {
+quickFault('6. the reply to enqueue cut: no request is lost and none is done twice', async t => {
   const { system, proxy } = await startBehindProxy(t, 'gateway')
   assertHonest(
     await driveDuring(system, async () => {

@@ -17,7 +17,14 @@ export async function startGateway(t: Pick<TestContext, 'after'>, env: Record<st
   const redis = await startRedis()
   ends.push(() => redis.stop())
   const prefix = `t${randomUUID().slice(0, 8)}`
-  const settings = { REDIS_URL: redis.url, REDIS_PREFIX: prefix, HOST: '127.0.0.1', PORT: '0', ...env }
+  const settings = {
+    REDIS_URL: redis.url,
+    REDIS_PREFIX: prefix,
+    MODELS: 'everyday',
+    HOST: '127.0.0.1',
+    PORT: '0',
+    ...env
+  }
   const log = createLogger({ name: 'gateway', level: 'silent', pretty: false })
   const app = await buildApp({ config: loadConfig(configSchema, settings), log })
   ends.push(async () => {

@@ -87,9 +87,6 @@ test('check: equal answers are equal, as probabilities, as logits and as a batch
 })
 
 const wrong: Array<[what: string, edit: (manifest: ManifestText) => void, part: string, flags: RegExp]> = [
-  ['channels', ({ input }) => (input['channels'] = 'BGR'), 'channels', /--channels RGB/],
-  ['scale', ({ input }) => (input['scale'] = 1), 'scale, mean and std', /--scale 1\/255\n {2}--mean 0\.4914,/],
-  ['fit', ({ input }) => (input['fit'] = 'fill'), 'fit and crop', /--fit cover\n {2}--crop-fraction 1/],
   ['kernel', ({ input }) => (input['kernel'] = 'nearest'), 'kernel', /--kernel lanczos3/],
   ['activation', ({ output }) => (output.activation = 'logits'), 'activation', /--activation softmax/],
   [

@@ -55,7 +55,7 @@ test('the keys of a model share one hash tag, and the channel of a request has n
 
 test('the words of the protocol are these', () => {
   assert.equal(protocolVersion, 1)
-  assert.deepEqual(imageFormats, ['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff', 'bmp'])
+  assert.deepEqual(imageFormats, ['jpeg', 'png', 'webp', 'gif', 'avif', 'heic', 'tiff', 'bmp'])
   assert.deepEqual(failureCodes, [
     'UNDECODABLE_IMAGE',
     'UNSUPPORTED_IMAGE',
