@@ -22,7 +22,7 @@ async function main() {
     chosen.length > 0
       ? chosen
       : onlyFaults
-        ? [...testsIn('test/faults'), 'packages/protocol/test/model.test.ts']
+        ? [...testsIn('test/faults'), 'packages/protocol/test/model.test.ts', 'apps/cli/test/check.test.ts']
         : everyTest()
   // Most tests wait for processes more than they compute. The faults under load want the machine to themselves.
   const concurrency = onlyFaults ? 1 : 2

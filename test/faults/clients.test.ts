@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
-import { fault, quickFault } from './fault.ts'
+import { fault } from './fault.ts'
 import { attacks, besiege, throwAt, type Attack } from './hostile.ts'
 import { serviceOf } from './honest.ts'
 import { assertQuiet, metric } from './oracle.ts'
@@ -20,7 +20,7 @@ const bombs: Record<string, () => string> = {
   'distinct keys': () => `{${Array.from({ length: 1_000_000 }, (_, i) => `"k${i}":0,`).join('')}"image":""}`
 }
 
-quickFault('A1. clients that declare ten megabytes and send none take nobody’s place', async t => {
+fault('A1. clients that declare ten megabytes and send none take nobody’s place', async t => {
   const system = await startSystem(t)
   await assertServedDuring(t, system, { attack: attacks.declaredOnly, perSecond: 50 })
   await assertQuiet(system)
@@ -44,8 +44,7 @@ for (const [id, attack] of [
 }
 
 for (const [name, bomb] of Object.entries(bombs)) {
-  const declare = name === 'empty objects' ? quickFault : fault
-  declare(`A5. 14 MB of JSON a quarter second, ${name}: the event loop goes on`, async t => {
+  fault(`A5. 14 MB of JSON a quarter second, ${name}: the event loop goes on`, async t => {
     const system = await startSystem(t)
     const body = Buffer.from(bomb())
     const thrown: Array<Promise<string>> = []

@@ -10,7 +10,7 @@ import { startGateway } from './gateway.ts'
 import type { Redis } from '../support/redis.ts'
 import { fixture, startSystem, type Answer, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
-import { fault, quickFault } from './fault.ts'
+import { fault } from './fault.ts'
 import { assertQuiet, metric } from './oracle.ts'
 import { connected } from './redis.ts'
 
@@ -66,7 +66,7 @@ fault('B7. a retry is not answered with the expired deadline of the attempt that
   await assertQuiet({ ...system, url: second.url })
 })
 
-quickFault('B8. the same key with another picture is refused, on any gateway, open or answered', async t => {
+fault('B8. the same key with another picture is refused, on any gateway, open or answered', async t => {
   const system = await startSystem(t, { workerArgs: hooked, workerEnv: { SLOW_MS: '1000' } })
   const other = await startGateway(t, system)
   await other.untilReady()

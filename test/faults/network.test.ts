@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { startSystem } from '../support/system.ts'
 import { startBehindProxy } from './behind-proxy.ts'
-import { fault, quickFault } from './fault.ts'
+import { fault } from './fault.ts'
 import { assertHonest, assertQuiet, driveCount, driveDuring, pause } from './oracle.ts'
 import { connected } from './redis.ts'
 
@@ -37,7 +37,7 @@ fault('5. a black hole on the gateway’s subscriber: the stored outcomes are fo
   await assertQuiet(system)
 })
 
-quickFault('6. the reply to enqueue cut: no request is lost and none is done twice', async t => {
+fault('6. the reply to enqueue cut: no request is lost and none is done twice', async t => {
   const { system, proxy } = await startBehindProxy(t, 'gateway')
   assertHonest(
     await driveDuring(system, async () => {

@@ -5,7 +5,7 @@ import { root } from '../../scripts/bootstrap.js'
 import { freePort } from '../../scripts/redis.js'
 import { createMark } from '../support/leftovers.ts'
 import { until } from '../support/until.ts'
-import { fault, quickFault } from './fault.ts'
+import { fault } from './fault.ts'
 
 /** Starting takes a build and a model's warm-up. */
 const readyMs = 90_000
@@ -24,8 +24,7 @@ const endings: Record<string, (started: Started) => void> = {
 }
 
 for (const [name, end] of Object.entries(endings)) {
-  const declare = name === 'kill -9 of the supervisor' ? quickFault : fault
-  declare(`B14. npm start ended by ${name}: no process lives on`, async t => {
+  fault(`B14. npm start ended by ${name}: no process lives on`, async t => {
     if (process.platform !== 'linux') return t.skip('what lives on is looked up in /proc')
     const started = await start(t, 'npm', ['start'])
     await untilReady(started)

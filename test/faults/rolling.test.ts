@@ -48,7 +48,7 @@ fault('B11. two gateways behind a balancer that asks every half second, 20 SIGTE
   for (const { url } of gateways) await assertQuiet({ ...system, url })
 })
 
-quickFault('B12. SIGTERM with an upload that never ends: over with the deadline of what is open', async t => {
+fault('B12. SIGTERM with an upload that never ends: over with the deadline of what is open', async t => {
   const system = await startSystem(t, { env: { REQUEST_TIMEOUT_MS: '2000' } })
   const upload = connect(system.port, '127.0.0.1')
   t.after(() => upload.destroy())
@@ -66,7 +66,7 @@ quickFault('B12. SIGTERM with an upload that never ends: over with the deadline 
   assert.ok(tookMs < 10_000, `${tookMs} ms`)
 })
 
-quickFault('B12. SIGTERM to a worker that never reached Redis: over at once', async t => {
+fault('B12. SIGTERM to a worker that never reached Redis: over at once', async t => {
   const worker = startProcess({
     args: ['apps/worker/dist/main.js'],
     env: { REDIS_URL: `redis://127.0.0.1:${await freePort()}` }
@@ -80,7 +80,7 @@ quickFault('B12. SIGTERM to a worker that never reached Redis: over at once', as
   assert.ok(tookMs < 10_000, `${tookMs} ms`)
 })
 
-quickFault('B13. a second worker of the same slot says so, and no job is done twice', async t => {
+fault('B13. a second worker of the same slot says so, and no job is done twice', async t => {
   const system = await startSystem(t)
   const second = system.addWorker(1)
   const warns = (line: LogLine) => Number(line['level']) >= 40 && /slot/i.test(JSON.stringify(line))

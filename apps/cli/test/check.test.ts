@@ -86,7 +86,13 @@ test('check: equal answers are equal, as probabilities, as logits and as a batch
   }
 })
 
+/** Each tries some dozen settings on six pictures: npm test tries one, npm run test:faults all. */
+const skip = process.env['FAULTS'] === 'all' ? false : 'part of npm run test:faults'
+
 const wrong: Array<[what: string, edit: (manifest: ManifestText) => void, part: string, flags: RegExp]> = [
+  ['channels', ({ input }) => (input['channels'] = 'BGR'), 'channels', /--channels RGB/],
+  ['scale', ({ input }) => (input['scale'] = 1), 'scale, mean and std', /--scale 1\/255\n {2}--mean 0\.4914,/],
+  ['fit', ({ input }) => (input['fit'] = 'fill'), 'fit and crop', /--fit cover\n {2}--crop-fraction 1/],
   ['kernel', ({ input }) => (input['kernel'] = 'nearest'), 'kernel', /--kernel lanczos3/],
   ['activation', ({ output }) => (output.activation = 'logits'), 'activation', /--activation softmax/],
   [
@@ -97,7 +103,8 @@ const wrong: Array<[what: string, edit: (manifest: ManifestText) => void, part: 
   ]
 ]
 for (const [what, edit, part, flags] of wrong) {
-  test(`check: a wrong ${what} is found by trying the others, and ends with 1`, async t => {
+  const only = what === 'channels and scale at once' ? {} : { skip }
+  test(`check: a wrong ${what} is found by trying the others, and ends with 1`, only, async t => {
     const answers = await answersOf(t)
     const { code, output, complaint } = await check(t, { answers, modelsDir: modelWith(t, edit) })
     assert.equal(code, 1, complaint)
@@ -109,7 +116,7 @@ for (const [what, edit, part, flags] of wrong) {
   })
 }
 
-test('check: other weights are explained by no setting; --json says the same', async t => {
+test('check: other weights are explained by no setting; --json says the same', { skip }, async t => {
   const answers = await answersOf(t)
   const rotated = Object.entries(answers).map(([name, row]) => [name, [...row.slice(3), ...row.slice(0, 3)]])
   const options = { answers: Object.fromEntries(rotated) as Record<string, unknown>, modelsDir: modelWith(t) }
