@@ -38,7 +38,7 @@ export function createHealth({ broker, fleets, shutdown }: Vitals) {
     /** Should requests be sent here? Yes as long as one model can be asked; the reasons say which can't. */
     ready(): Health {
       const faults = faultsOfModels()
-      const reasons = [...faultsOfGateway(), ...faults.flatMap(({ reasons }) => reasons)]
+      const reasons = [...faultsOfGateway(), ...notices(), ...faults.flatMap(({ reasons }) => reasons)]
       return { ok: faultsOfGateway().length === 0 && faults.some(({ reasons }) => reasons.length === 0), reasons }
     },
 
@@ -55,8 +55,12 @@ export function createHealth({ broker, fleets, shutdown }: Vitals) {
     const reasons: string[] = []
     if (shutdown.isLeaving()) reasons.push('shutting down')
     if (broker.awayMs() > 0) reasons.push(`Redis has been away for ${Math.ceil(broker.awayMs() / 1_000)} s`)
-    if (broker.isOutOfMemory()) reasons.push('Redis is out of memory (maxmemory) and refuses images')
     return reasons
+  }
+
+  /** No reason to send requests elsewhere: every gateway of this Redis refuses, with OVERLOADED, until workers have made room. */
+  function notices(): string[] {
+    return broker.isOutOfMemory() ? ['Redis is out of memory (maxmemory) and refuses images'] : []
   }
 
   function faultsOfModels(): Array<{ model: string; reasons: string[] }> {
