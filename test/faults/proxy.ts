@@ -31,6 +31,9 @@ export const redisErrors = {
   MASTERDOWN: "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 } as const
 
+/** Bytes that one connection may have on a slow link: what the kernel gives Node at once. */
+const windowBytes = 64 * 1024
+
 /**
  * A proxy in front of Redis that breaks what passes through it. Rules hold for the connections that are open and those
  * to come, until `heal`; only `halfOpen` is about those that are open.
@@ -137,24 +140,32 @@ export async function startProxy(targetPort: number) {
       socket.on('error', () => end(pair))
       socket.on('close', () => end(pair))
     }
-    client.on('data', chunk => void travel(chunk, client, { direction: 'toServer', arrive: fromClient }))
-    server.on('data', chunk => void travel(chunk, server, { direction: 'toClient', arrive: fromServer }))
+    client.on('data', travel(client, 'toServer', fromClient))
+    server.on('data', travel(server, 'toClient', fromServer))
   }
 
-  /** Takes a chunk over the link, whose sender waits meanwhile. */
-  async function travel(
-    chunk: Buffer,
-    from: Socket,
-    { direction, arrive }: { direction: Direction; arrive: (chunk: Buffer) => void }
-  ): Promise<void> {
-    counts.bytes[direction] += chunk.length
-    const link = links[direction]
-    if (link !== undefined) {
-      from.pause()
-      await link.take(chunk.length)
-      from.resume()
+  /**
+   * Takes what a socket sends over the link, in order. The sender waits once as much as `windowBytes` is under way; a command a
+   * chunk would give a connection of small ones, which come fast, less of the link than it has.
+   */
+  function travel(from: Socket, direction: Direction, arrive: (chunk: Buffer) => void): (chunk: Buffer) => void {
+    let underWayBytes = 0
+    let before = Promise.resolve()
+    return chunk => {
+      const over = links[direction]?.take(chunk.length)
+      counts.bytes[direction] += chunk.length
+      underWayBytes += chunk.length
+      if (underWayBytes >= windowBytes) from.pause()
+      before = arriveAfter(before)
+
+      async function arriveAfter(earlier: Promise<void>): Promise<void> {
+        await earlier
+        await over
+        underWayBytes -= chunk.length
+        if (underWayBytes < windowBytes) from.resume()
+        arrive(chunk)
+      }
     }
-    arrive(chunk)
   }
 
   /** Counts a request, and says what to answer it with if not Redis is to. */

@@ -172,7 +172,7 @@ function admissionOf(t: TestContext, differences: Partial<AdmissionLimits> = {})
     admission,
     cutOff,
     enter(client = 'a'): Place {
-      const place: Place = admission.enter({ client, retryAfterS: 7, cutOff: error => cutOff.set(place, error) })
+      const place: Place = admission.enter({ client, retryAfterS: () => 7, cutOff: error => cutOff.set(place, error) })
       return place
     },
     pass(ms: number) {

@@ -42,9 +42,15 @@ export function createUploads(connection: Pick<Connection, 'uploadBytesPerSecond
     /** Milliseconds until an image that comes now could be sent, by what the link carried lately; 0 while nothing waits. */
     waitMs(): number {
       const bytes = waitingBytes()
-      const rate = connection.uploadBytesPerSecond()
-      return bytes === 0 || rate === undefined ? 0 : ((sentBytes + bytes) * 1_000) / rate
-    }
+      return bytes === 0 ? 0 : takesMs(sentBytes + bytes)
+    },
+    takesMs
+  }
+
+  /** Milliseconds that so many bytes take on the link, by what it carried lately; 0 as long as nothing is known. */
+  function takesMs(bytes: number): number {
+    const rate = connection.uploadBytesPerSecond()
+    return rate === undefined ? 0 : (bytes * 1_000) / rate
   }
 
   function waitingBytes(): number {

@@ -38,11 +38,11 @@ export async function predictRoute(app: FastifyInstance, gateway: Gateway): Prom
     codingOf(request.headers['content-encoding'])
     const declared = Number(request.headers['content-length'] ?? 0)
     if (declared > maxBodyBytes(config.MAX_IMAGE_BYTES)) throw tooLarge(config.MAX_IMAGE_BYTES)
-    overload.refuse(fleet)
+    overload.refuse(fleet, declared)
     const exchange = exchanges.of(request.raw)
     const place = admission.enter({
       client: app.clientOf(request),
-      retryAfterS: overload.retryAfterS(fleet),
+      retryAfterS: () => overload.retryAfterS(fleet, declared),
       cutOff: exchange.fail
     })
     exchange.whenOver(place.leave)
@@ -55,6 +55,8 @@ export async function predictRoute(app: FastifyInstance, gateway: Gateway): Prom
     request.place?.hold(image.length)
     const terms = termsOf(request, fields)
     const { model, fleet } = await staffed(terms.model)
+    // Many may have begun to send before the first of them was seen to wait.
+    overload.refuse(fleet, image.length)
     const order = {
       id: (reply.jobId = jobIdOf(request.headers, model)),
       model,
@@ -66,7 +68,7 @@ export async function predictRoute(app: FastifyInstance, gateway: Gateway): Prom
     }
     const outcome = await broker
       .classify(order, clientGone(request, reply))
-      .catch(error => withRetryAfter(error, fleet))
+      .catch(error => withRetryAfter(error, { fleet, bytes: image.length }))
     reply.outcome = outcome
     const success = successOf(outcome)
     metrics.stages(success.model.name, success.timings)
@@ -92,10 +94,10 @@ export async function predictRoute(app: FastifyInstance, gateway: Gateway): Prom
     }
   }
 
-  function withRetryAfter(error: unknown, fleet: Fleet): never {
+  function withRetryAfter(error: unknown, { fleet, bytes }: { fleet: Fleet; bytes: number }): never {
     if (!(error instanceof ApiError && error.code === 'OVERLOADED')) throw error
     const { message, cause } = error
-    throw new ApiError('OVERLOADED', { message, retryAfterS: overload.retryAfterS(fleet), cause })
+    throw new ApiError('OVERLOADED', { message, retryAfterS: overload.retryAfterS(fleet, bytes), cause })
   }
 
   /** Aborts when the client hangs up before it was answered. Fastify's own `request.signal` fires as soon as a body was read. */

@@ -17,8 +17,8 @@ export interface AdmissionLimits {
 export interface Arrival {
   /** API key or address that the request counts for. */
   client: string
-  /** What a refused client is told, seconds. */
-  retryAfterS: number
+  /** Seconds that it is sent away for if it is refused. */
+  retryAfterS: () => number
   /** Ends the upload from outside: it is too slow. */
   cutOff: (error: ApiError) => void
 }
@@ -184,5 +184,5 @@ function rateOf({ received }: Claim, since: Claim['looks'][number] | undefined):
 }
 
 function overloaded({ retryAfterS }: Arrival): ApiError {
-  return new ApiError('OVERLOADED', { retryAfterS })
+  return new ApiError('OVERLOADED', { retryAfterS: retryAfterS() })
 }

@@ -98,6 +98,8 @@ export function createBroker({ url, prefix, models, log }: BrokerOptions) {
     isOutOfMemory: (): boolean => performance.now() - delivery.outOfMemoryAtMs() < outOfMemoryMs,
     /** Milliseconds until an image that comes now could be sent to Redis, by what the link carried lately. */
     uploadWaitMs: uploads.waitMs,
+    /** Milliseconds that so many bytes take on it. */
+    uploadMs: uploads.takesMs,
     /** Bytes of images that Redis has not acknowledged. */
     uploadBytes: uploads.bytes,
 

@@ -67,10 +67,16 @@ export function createFleet({ readWorkers, readDepth, ownDepth, requestTimeoutMs
       return Math.min(maxQueueDepth, Math.max(least, Math.floor((rate * requestTimeoutMs) / 2_000)))
     },
 
+    /** Milliseconds of the whole fleet that an image takes; undefined if nobody is there to do it. */
+    imageMs(): number | undefined {
+      const rate = fleet.ratePerSecond()
+      return rate === 0 ? undefined : 1_000 / rate
+    },
+
     /** Milliseconds until what is on the stream now is done; undefined if nobody is there to do it. */
     queueMs(): number | undefined {
-      const rate = fleet.ratePerSecond()
-      return rate === 0 ? undefined : (fleet.depth * 1_000) / rate
+      const imageMs = fleet.imageMs()
+      return imageMs === undefined ? undefined : fleet.depth * imageMs
     },
 
     /** Looks once. Keeps what it knew if Redis does not answer, and no time has passed then: nobody could be seen. */
