@@ -111,8 +111,8 @@ export async function predictRoute(app: FastifyInstance, gateway: Gateway): Prom
 }
 
 /** What was received; nothing where there was no body to parse. */
-function bodyOf({ body }: FastifyRequest): Body {
-  return (body as Body | undefined) ?? { chunks: [], contentType: '' }
+function bodyOf({ body, parts }: FastifyRequest): Body {
+  return (body as Body | undefined) ?? { chunks: [], contentType: '', parts }
 }
 
 function successOf(outcome: Outcome): Success {

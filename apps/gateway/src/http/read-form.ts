@@ -1,6 +1,6 @@
-import { once } from 'node:events'
+import { Readable } from 'node:stream'
 import { setImmediate as othersTurn } from 'node:timers/promises'
-import { Busboy, type BusboyInstance } from '@fastify/busboy'
+import type { FastifyRequest } from 'fastify'
 import { ApiError } from '../errors.ts'
 import type { Chunks } from './read-body.ts'
 
@@ -10,71 +10,73 @@ export interface Part {
   content: Buffer
 }
 
+/** `request.parts` of @fastify/multipart. */
+export type Parts = FastifyRequest['parts']
+
 /** Parts of a form beyond this are noise or an attack. */
 export const maxParts = 20
 
 /** Bytes parsed in one go, about 1 ms; then others get their turn. */
 const sliceBytes = 1_048_576
 
+/** @fastify/multipart reads what a request sends. This is it with a body that was received, bounded and decoded already. */
+export function partsOf(request: FastifyRequest, body: Chunks): Parts {
+  return options => {
+    const { headers } = request.raw
+    const received = Object.create(request, {
+      raw: { value: Object.assign(Readable.from(inTurns(body)), { headers }) },
+      isMultipart: { value: () => true }
+    }) as FastifyRequest
+    return received.parts(options)
+  }
+}
+
 /** The parts of a multipart form, each of which may have `maxBytes`. Throws MALFORMED_REQUEST where it is broken or cut short. */
-export async function readForm(body: Chunks, { contentType, maxBytes }: { contentType: string; maxBytes: number }) {
+export async function readForm(parts: Parts, { contentType, maxBytes }: { contentType: string; maxBytes: number }) {
   if (!/;\s*boundary=/i.test(contentType))
     throw new ApiError('MALFORMED_REQUEST', {
       message:
         'The form names no boundary: send Content-Type: multipart/form-data; boundary=…, or let your client do it'
     })
   try {
-    return await parse(body, { contentType, maxBytes })
+    return await parse(parts, maxBytes)
   } catch (cause) {
-    if (cause instanceof ApiError) throw cause
     // The parser has plain errors for forms with another boundary or without an end; nothing but the client's bytes can cause them.
-    throw new ApiError('MALFORMED_REQUEST', {
-      message: 'The form is broken, cut short, or has another boundary',
-      cause
-    })
+    throw refusalOf(cause as Error & { code?: string })
   }
 }
 
-async function parse(
-  body: Chunks,
-  { contentType, maxBytes }: { contentType: string; maxBytes: number }
-): Promise<Part[]> {
-  const parts: Part[] = []
-  const parser = new Busboy({
-    headers: { 'content-type': contentType },
-    // Every part as bytes: the sender's type and file name are hints at most.
-    isPartAFile: () => true,
-    limits: { fileSize: maxBytes, parts: maxParts }
-  })
-  const done = new Promise<void>((resolve, reject) => {
-    parser.on('finish', resolve)
-    parser.on('error', reject)
-    parser.on('partsLimit', () =>
-      reject(new ApiError('MALFORMED_REQUEST', { message: `The form has more than ${maxParts} parts` }))
-    )
-    parser.on('file', (name, file, filename) => {
-      const chunks: Buffer[] = []
-      file.on('data', (chunk: Buffer) => chunks.push(chunk))
-      file.on('error', reject)
-      file.on('limit', () => reject(new ApiError('IMAGE_TOO_LARGE')))
-      file.on('end', () => parts.push({ name, filename, content: Buffer.concat(chunks) }))
-    })
-  })
-  // Rejected perhaps while the body is still being fed.
-  done.catch(() => {})
-  await feed(body, parser, done)
-  await done
-  return parts
+async function parse(parts: Parts, maxBytes: number): Promise<Part[]> {
+  const read: Part[] = []
+  // Every part as bytes: the sender's type and file name are hints at most.
+  for await (const part of parts({ isPartAFile: () => true, limits: { fileSize: maxBytes, parts: maxParts } })) {
+    if (part.type !== 'file') continue
+    read.push({ name: part.fieldname, filename: part.filename, content: await part.toBuffer() })
+  }
+  return read
 }
 
-async function feed(body: Chunks, parser: BusboyInstance, done: Promise<void>): Promise<void> {
+function refusalOf(cause: Error & { code?: string }): ApiError {
+  switch (cause.code) {
+    case 'FST_REQ_FILE_TOO_LARGE':
+      return new ApiError('IMAGE_TOO_LARGE')
+    case 'FST_PARTS_LIMIT':
+      return new ApiError('MALFORMED_REQUEST', { message: `The form has more than ${maxParts} parts` })
+    default:
+      return new ApiError('MALFORMED_REQUEST', {
+        message: 'The form is broken, cut short, or has another boundary',
+        cause
+      })
+  }
+}
+
+async function* inTurns(body: Chunks): AsyncGenerator<Buffer> {
   let bytes = 0
   for (const chunk of body) {
-    if (!parser.write(chunk)) await Promise.race([once(parser, 'drain'), done])
+    yield chunk
     bytes += chunk.length
     if (bytes < sliceBytes) continue
     bytes = 0
     await othersTurn()
   }
-  parser.end()
 }

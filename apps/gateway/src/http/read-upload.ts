@@ -4,7 +4,7 @@ import { ApiError } from '../errors.ts'
 import { decodeBase64 } from './base64.ts'
 import { readJson } from './bounded-json.ts'
 import type { Chunks } from './read-body.ts'
-import { readForm, type Part } from './read-form.ts'
+import { readForm, type Part, type Parts } from './read-form.ts'
 import { termNames, unknownName } from './terms.ts'
 
 /** An image whose first bytes say what it is and how large its pixels will be. */
@@ -24,6 +24,8 @@ export interface UploadLimits {
 export interface Body {
   chunks: Chunks
   contentType: string
+  /** The parts of it, should it be a form. */
+  parts: Parts
 }
 
 interface Sent {
@@ -55,16 +57,16 @@ export function maxBodyBytes(maxImageBytes: number): number {
 }
 
 /** Anything that is no form and no JSON is an image until its first bytes say otherwise: `curl --data-binary` claims to send a form. */
-async function readSent({ chunks, contentType }: Body, maxBytes: number): Promise<Sent> {
-  if (/^\s*multipart\/form-data/i.test(contentType)) return await sentInForm(chunks, { contentType, maxBytes })
+async function readSent({ chunks, contentType, parts }: Body, maxBytes: number): Promise<Sent> {
+  if (/^\s*multipart\/form-data/i.test(contentType)) return await sentInForm(parts, { contentType, maxBytes })
   if (/^\s*application\/json\s*(;|$)/i.test(contentType)) return await sentInJson(Buffer.concat(chunks))
   return { image: Buffer.concat(chunks), fields: {} }
 }
 
-async function sentInForm(chunks: Chunks, options: { contentType: string; maxBytes: number }): Promise<Sent> {
+async function sentInForm(parts: Parts, options: { contentType: string; maxBytes: number }): Promise<Sent> {
   const fields: Record<string, unknown> = {}
   let image: Buffer | undefined
-  for (const part of await readForm(chunks, options)) {
+  for (const part of await readForm(parts, options)) {
     if (part.name === 'image') {
       if (image !== undefined) throw malformed('The form has several images: send one a request')
       image = await imageOf(part)

@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http'
+import multipart from '@fastify/multipart'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import type { Gateway } from '../gateway.ts'
 import type { Place } from '../requests/admission.ts'
 import { codingOf, readBody } from './read-body.ts'
+import { partsOf } from './read-form.ts'
 import { maxBodyBytes, tooLarge, type Body } from './read-upload.ts'
 
 declare module 'fastify' {
@@ -22,6 +24,8 @@ export const uploads = fastifyPlugin(
       // Fastify refuses what is no media type. Here the first bytes decide, so such a header is as good as none.
       if (headers['content-type']?.includes('/') === false) delete headers['content-type']
     })
+    await app.register(multipart)
+    // Forms too: whatever comes is counted as it comes, and read afterwards.
     app.removeAllContentTypeParsers()
     app.addContentTypeParser(
       '*',
@@ -35,7 +39,7 @@ export const uploads = fastifyPlugin(
           broken: exchanges.of(request.raw).broken
         })
         place.arrived()
-        return { chunks, contentType: headers['content-type'] ?? '' }
+        return { chunks, contentType: headers['content-type'] ?? '', parts: partsOf(request, chunks) }
       }
     )
   }
