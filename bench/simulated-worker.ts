@@ -15,6 +15,9 @@ const bMs = Number(process.env['SIMULATED_B_MS'] ?? 0)
 const [classes, pixelBytes] = [10, 32 * 32 * 3]
 const scores = Float32Array.from({ length: classes }, (_, i) => (i === 0 ? 1 : 0))
 
+/** Nobody reads what is written into it. */
+let room = new Float32Array(0)
+
 const log = createLogger({ name: 'worker', level: 'info', pretty: false })
 const worker = await startWorker({
   config: loadConfig(configSchema, process.env),
@@ -24,6 +27,10 @@ const worker = await startWorker({
     decoder: decoder => ({ ...decoder, name: 'simulated', decode: async () => new Uint8Array(pixelBytes) }),
     inference: inference => ({
       ...inference,
+      allocate(floats) {
+        if (room.length < floats) room = new Float32Array(floats)
+        return room.subarray(0, floats)
+      },
       async infer(_input, batchSize) {
         if (aMs + bMs > 0) await sleep(aMs + bMs * batchSize)
         const batch = new Float32Array(batchSize * classes)

@@ -18,7 +18,8 @@ import { createOutcomes } from './outcomes.ts'
 import { describeModel, warnOfOtherVersions } from './description.ts'
 import { createPipeline } from './pipeline.ts'
 import { createRate } from './batching/rate.ts'
-import { every, serve } from './serve.ts'
+import { every } from './every.ts'
+import { serve } from './serve.ts'
 import { createImageWriter } from './tensor.ts'
 import { unlessAborted } from './abort.ts'
 import type { ExclusiveLock } from './exclusive.ts'
@@ -98,7 +99,8 @@ export async function warmModelServer({
   await warnOfOtherVersions(commands, keys, { model: modelName, version, log })
 
   // Others must see that this name is taken: warming up takes seconds.
-  const stopReporting = every(limits.heartbeatMs, () => registration.report(firstReport))
+  const alive = 'say that this worker lives'
+  const stopReporting = every(limits.heartbeatMs, { what: alive, task: () => registration.report(firstReport), log })
   const warm = await unlessAborted(stopping, () =>
     warmUp(inference, { values: input.width * input.height * 3, maxSize: config.BATCH_MAX_SIZE })
   ).finally(stopReporting)
@@ -145,7 +147,11 @@ export async function warmModelServer({
     let state: WorkerState = 'ready'
     blocking.onBack(serving.markUnsure)
     let described = true
-    const stopTasks = [every(limits.heartbeatMs, report), every(limits.heartbeatMs, describe), every(60_000, tidy)]
+    const stopTasks = [
+      every(limits.heartbeatMs, { what: alive, task: report, log }),
+      every(limits.heartbeatMs, { what: 'describe the model', task: describe, log }),
+      every(60_000, { what: 'tidy up the stream', task: tidy, log })
+    ]
     await report()
     await describe()
     log.info(
@@ -164,12 +170,16 @@ export async function warmModelServer({
       /** Takes nothing new, finishes what it has begun, and signs out. */
       async stop(): Promise<void> {
         state = 'draining'
-        await report().catch(() => {})
+        await report().catch(unheard)
         await serving.drain()
         for (const stop of stopTasks) stop()
-        await registration.remove(name).catch(() => {})
-        await consumer.leave().catch(() => {})
+        await registration.remove(name).catch(unheard)
+        await consumer.leave().catch(unheard)
       }
+    }
+
+    function unheard(error: unknown): void {
+      log.warn({ event: 'sign-out-failed', err: error }, 'Redis was not told of the end; others learn it by the silence')
     }
 
     async function report(): Promise<void> {

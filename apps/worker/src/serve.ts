@@ -4,6 +4,7 @@ import type { Logger } from '@streamsight/service'
 import type { Pipeline } from './pipeline.ts'
 import type { Rate } from './batching/rate.ts'
 import { ageMs } from './age.ts'
+import { every } from './every.ts'
 import type { ExclusiveLock, Neighbour } from './exclusive.ts'
 import type { Outcomes } from './outcomes.ts'
 
@@ -36,7 +37,7 @@ export function serve({ consumer, pipeline, outcomes, rate, clock, lock, maxDeli
 
   lock.join(self)
   const ended = loop()
-  const stopRenewing = every(limits.leaseMs / 5, renewLeases)
+  const stopRenewing = every(limits.leaseMs / 5, { what: 'renew the leases of its jobs', task: renewLeases, log })
 
   return {
     /** An entry may have been delivered into a connection that died: look at what is pending under our name. */
@@ -162,20 +163,5 @@ export function serve({ consumer, pipeline, outcomes, rate, clock, lock, maxDeli
       },
       'Ignored a job that no worker of this version can read'
     )
-  }
-}
-
-/** Calls `task` again and again with `ms` between, until the returned function is called. What fails is tried the next time. */
-export function every(ms: number, task: () => Promise<void>): () => void {
-  let timer = setTimeout(tick, ms)
-  let stopped = false
-  return () => {
-    stopped = true
-    clearTimeout(timer)
-  }
-
-  async function tick(): Promise<void> {
-    await task().catch(() => {})
-    if (!stopped) timer = setTimeout(tick, ms)
   }
 }

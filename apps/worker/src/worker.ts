@@ -15,7 +15,7 @@ import { unlessAborted } from './abort.ts'
 import { claimName, pidSpace } from './claim-name.ts'
 import { firstReportOf, warmModelServer } from './model-server.ts'
 import { loadModel, type LoadOptions } from './load.ts'
-import { every } from './serve.ts'
+import { every } from './every.ts'
 import { createExclusiveLock } from './exclusive.ts'
 
 export interface WorkerOptions {
@@ -64,7 +64,7 @@ export async function startWorker({
     const commands = await connect(`${wanted}:commands`)
     const clock = createClock(commands)
     await clock.sync()
-    stopSyncing = every(limits.clockSyncMs, clock.sync)
+    stopSyncing = every(limits.clockSyncMs, { what: 'read the clock of Redis', task: clock.sync, log })
     const parts = models.map(loaded => ({
       loaded,
       registration: createRegistration(commands, keysOf(config.REDIS_PREFIX, loaded.model.manifest.name), clock),

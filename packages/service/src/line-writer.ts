@@ -15,7 +15,7 @@ export interface LineWriterOptions {
  * Lines are written together, once they are this long or this old: a write for each took a tenth of a picture's CPU
  * time.
  */
-const gatheredChars = 4_096
+const gatheredChars = 16_384
 const gatheredMs = 50
 
 /** What may wait for a reader that is slow or has stopped reading; lines over it are lost. */

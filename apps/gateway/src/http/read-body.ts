@@ -54,18 +54,19 @@ export async function readBody(payload: Readable, coding: Coding, terms: BodyTer
 async function receive(payload: Readable, { place, maxBytes, tooLarge, broken }: BodyTerms): Promise<Chunks> {
   const chunks: Chunks = []
   let bytes = 0
-  const listeners = new AbortController()
+  let leave = () => {}
   try {
     await new Promise<void>((resolve, reject) => {
       const fail = () => reject(broken.reason as ApiError)
       if (broken.aborted) return fail()
-      broken.addEventListener('abort', fail, { signal: listeners.signal })
+      broken.addEventListener('abort', fail)
       payload.on('data', onData).once('end', resolve).once('error', onLeft)
-      listeners.signal.addEventListener('abort', () => {
+      leave = () => {
+        broken.removeEventListener('abort', fail)
         payload.off('data', onData).off('end', resolve).off('error', onLeft)
         // What comes after this, e.g. that the client hung up, is seen by the end of the exchange.
         payload.on('error', () => {})
-      })
+      }
 
       function onLeft(cause: Error) {
         reject(new ApiError('MALFORMED_REQUEST', { message: 'The body ended before it was complete', cause }))
@@ -82,7 +83,7 @@ async function receive(payload: Readable, { place, maxBytes, tooLarge, broken }:
       }
     })
   } finally {
-    listeners.abort()
+    leave()
   }
   return chunks
 }
