@@ -179,7 +179,10 @@ export async function warmModelServer({
     }
 
     function unheard(error: unknown): void {
-      log.warn({ event: 'sign-out-failed', err: error }, 'Redis was not told of the end; others learn it by the silence')
+      log.warn(
+        { event: 'sign-out-failed', err: error },
+        'Redis was not told of the end; others learn it by the silence'
+      )
     }
 
     async function report(): Promise<void> {
