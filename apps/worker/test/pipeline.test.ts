@@ -140,9 +140,12 @@ async function open(t: TestContext, { warm = curves.cpu, maxDelayMs = 0 }: Optio
     }
   }
 
-  async function take(colour: Colour): Promise<string> {
+  /** `damage` is done to the bytes on their way. */
+  async function take(colour: Colour, damage: (image: Buffer) => void = () => {}): Promise<string> {
     const { id } = await lab.enqueue({ image: await picture(colour), format: 'png' })
-    pipeline.take(await readOne(consumer))
+    const delivery = await readOne(consumer)
+    damage(delivery.job.image)
+    pipeline.take(delivery)
     return id
   }
 
@@ -181,6 +184,15 @@ test('a picture that the model answers with NaN fails alone, and is not tried ag
   release()
   assert.deepEqual((await pipeline.finished(ids)).map(labelOf), ['green', 'INFERENCE_FAILED', 'blue'])
   assert.ok(pipeline.sizes.length <= 3)
+})
+
+test('C8: a picture that was damaged on its way gets an error and no wrong answer; its neighbours are answered', async t => {
+  const pipeline = await open(t)
+  const flip = (image: Buffer) => image.writeUInt8(image.readUInt8(image.length - 1) ^ 1, image.length - 1)
+  const ids = [await pipeline.take(green), await pipeline.take(red, flip), await pipeline.take(blue)]
+  const outcomes = await pipeline.finished(ids)
+  assert.deepEqual(outcomes.map(labelOf), ['green', 'INFERENCE_FAILED', 'blue'])
+  assert.match(String(outcomes[1]?.status === 'error' && outcomes[1].message), /damaged on its way/)
 })
 
 test('a picture that ends the engine’s thread fails alone; its neighbours are tried again', async t => {
