@@ -19,7 +19,8 @@ const skip = [mobilenet, int8, join(assets, 'photos')].every(existsSync)
 const skipPhotos = existsSync(join(assets, 'photos')) ? false : 'needs ../shared/assets/photos, which is not here'
 
 /**
- * Photos that TensorFlow.js answers, which takes ten times as long: it is compared photo by photo, so what goes wrong shows on any.
+ * Photos that TensorFlow.js answers, which takes ten times as long: it is compared photo by photo, so what goes wrong
+ * shows on any.
  */
 const alike = extent(30, 100)
 

@@ -17,7 +17,7 @@ const endMs = 20_000
 
 const supervisor = /^\S*node scripts\/start\.js/
 
-/** How a person, a terminal or a supervisor of theirs ends `npm start`; the two that differ most are tried by `npm test` too. */
+/** How a person, a terminal or a supervisor ends `npm start`; `npm test` tries the two that differ most. */
 const endings: Array<[name: string, end: (started: Started) => void, declare?: typeof fault]> = [
   ['SIGTERM to npm', ({ child }) => child.kill('SIGTERM'), quickFault],
   ['kill -9 of the supervisor', started => process.kill(pidOf(started, supervisor), 'SIGKILL'), quickFault],
@@ -94,7 +94,7 @@ async function start(t: TestContext, command: string, args: string[]): Promise<S
     stream.on('data', chunk => {
       output += chunk
     })
-  // Whoever its parent is by then, a process has the mark; but Redis writes its title over it, and is known by its parent.
+  // Whoever its parent is by then, a process has the mark; Redis writes its title over it, and is known by its parent.
   const known = new Map<number, string>()
   const processes = () => {
     for (const { pid, command } of descendantsOf(child.pid ?? 0)) known.set(pid, command)

@@ -1,7 +1,7 @@
 /**
  * A worker with faults built in: the real one, started through its own `startWorker`, with hooks around its decoder, engine
- * and consumer. Only this file knows them; the worker that `npm start` runs has no such switch. In JavaScript, because it is
- * started often: tsx would double what a start costs.
+ * and consumer. Only this file knows them; the worker that `npm start` runs has no such switch. In JavaScript, because
+ * it is started often: tsx would double what a start costs.
  */
 import closeWithGrace from 'close-with-grace'
 import { once } from 'node:events'

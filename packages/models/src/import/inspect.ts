@@ -24,8 +24,8 @@ export interface InspectOptions {
 }
 
 /**
- * Reads a model file of any kind. Runs in a thread of its own: see `inspectGuarded`. What reads Keras' kinds is imported only for them:
- * its HDF5 library is megabytes of WebAssembly.
+ * Reads a model file of any kind. Runs in a thread of its own: see `inspectGuarded`. What reads Keras' kinds is
+ * imported only for them: its HDF5 library is megabytes of WebAssembly.
  */
 export async function inspect(path: string, options: InspectOptions): Promise<Inspected> {
   switch (options.format ?? formatOf(path)) {
