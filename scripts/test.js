@@ -3,29 +3,26 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { assertNode, build, installPackages, root, run, runQuietly, say } from './bootstrap.js'
+import { assertNode, build, endQuietly, installPackages, root, run, runQuietly, say } from './bootstrap.js'
 import { ensureRedis } from './redis.js'
+
+/** Outside of test/faults, what tries more with FAULTS=all. */
+const alsoInFull = ['packages/protocol/test/model.test.ts', 'apps/cli/test/check.test.ts', 'test/accuracy.test.ts']
 
 async function main() {
   assertNode()
   await installPackages()
   await ensureRedis()
-  await build()
-  say('checking style and types …')
-  await runQuietly('npm', ['run', '--silent', 'format:check'])
-  await runQuietly('npm', ['run', '--silent', 'lint'])
-  await runQuietly('npm', ['run', '--silent', 'typecheck'])
+  say('checking style …')
+  await Promise.all([check('format:check'), check('lint'), build()]).finally(endQuietly)
+  say('checking types …')
+  await check('typecheck')
 
   const chosen = process.argv.slice(2)
   const onlyFaults = process.env['FAULTS'] === 'all'
-  const files =
-    chosen.length > 0
-      ? chosen
-      : onlyFaults
-        ? [...testsIn('test/faults'), 'packages/protocol/test/model.test.ts', 'apps/cli/test/check.test.ts']
-        : everyTest()
-  // Most tests wait for processes more than they compute. The faults under load want the machine to themselves.
-  const concurrency = onlyFaults ? 1 : 2
+  const files = chosen.length > 0 ? chosen : onlyFaults ? [...testsIn('test/faults'), ...alsoInFull] : everyTest()
+  // Tests wait as much as they compute: three keep two cores busy. The faults under load want the machine to themselves.
+  const concurrency = onlyFaults ? 1 : 3
   say(`running ${files.length} test files …`)
   const child = spawn(process.execPath, ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, ...files], {
     cwd: root,
@@ -33,6 +30,11 @@ async function main() {
   })
   const [code] = await once(child, 'exit')
   process.exit(code ?? 1)
+}
+
+/** @param {string} script */
+function check(script) {
+  return runQuietly('npm', ['run', '--silent', script])
 }
 
 function everyTest() {

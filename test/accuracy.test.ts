@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test'
 import type { Prediction } from '@streamsight/protocol'
 import { importModel, type ImportOptions } from '@streamsight/models/import'
 import { root } from '../scripts/bootstrap.js'
+import { extent } from './faults/fault.ts'
 import { temporaryFolder } from './support/folder.ts'
 import { many, startSystem, type System } from './support/system.ts'
 
@@ -16,6 +17,12 @@ const skip = [mobilenet, int8, join(assets, 'photos')].every(existsSync)
   ? false
   : 'needs the models and photos of ../shared/assets, which are not here'
 const skipPhotos = existsSync(join(assets, 'photos')) ? false : 'needs ../shared/assets/photos, which is not here'
+
+/**
+ * Photos that TensorFlow.js answers, which takes ten times as long: it is compared photo by photo, so what goes wrong
+ * shows on any.
+ */
+const alike = extent(30, 100)
 
 interface Photo {
   index: number
@@ -53,9 +60,9 @@ async function importBoth(t: TestContext): Promise<string> {
   return modelsDir
 }
 
-/** The best predictions for each photo. */
-async function classifyAll(system: System, query: string): Promise<Prediction[][]> {
-  const all = photos()
+/** The best predictions for each photo, or for the first of them. */
+async function classifyAll(system: System, query: string, count = Infinity): Promise<Prediction[][]> {
+  const all = photos().slice(0, count)
   return await many(all.length, 4, i => classify(system, all[i]?.file ?? '', query))
 }
 
@@ -66,8 +73,8 @@ async function classify(system: System, file: string, query = ''): Promise<Predi
 }
 
 /** The five best labels of each photo. */
-async function labelsOfAll(system: System, model: string): Promise<string[][]> {
-  return (await classifyAll(system, `?model=${model}`)).map(five => five.map(({ label }) => label))
+async function labelsOfAll(system: System, model: string, count?: number): Promise<string[][]> {
+  return (await classifyAll(system, `?model=${model}`, count)).map(five => five.map(({ label }) => label))
 }
 
 function share<T>(items: readonly T[], holds: (item: T, i: number) => boolean): number {
@@ -111,20 +118,21 @@ test('models of others answer through the whole system as their owners measured'
       env: { MODELS: 'mobilenet' },
       workerEnv: { MODELS_DIR: modelsDir, ENGINE: 'tfjs-wasm' }
     })
-    const throughTfjs = await labelsOfAll(tfjs, 'mobilenet')
+    const throughTfjs = await labelsOfAll(tfjs, 'mobilenet', alike)
     assert.deepEqual(
       throughTfjs.map(([best]) => best),
-      throughOnnx.map(([best]) => best)
+      throughOnnx.slice(0, alike).map(([best]) => best)
     )
   })
 })
 
-/** The default model in one of its forms, asked for 100 classes of every photo. */
-async function defaultModelAs(t: TestContext, workerEnv: Record<string, string>) {
+/** The default model in one of its forms, asked for 100 classes of every photo, or of the first of them. */
+async function defaultModelAs(t: TestContext, workerEnv: Record<string, string>, count?: number) {
   const system = await startSystem(t, { env: { MODELS: '' }, workerEnv })
   const engine = await system.workers[0]?.untilLog('an engine was chosen', ({ event }) => event === 'engine')
-  const answers = await classifyAll(system, '?topK=100')
-  const right = share(answers, ([best], i) => best?.index === photos()[i]?.index)
+  const answers = await classifyAll(system, '?topK=100', count)
+  const all = photos()
+  const right = share(answers, ([best], i) => best?.index === all[i]?.index)
   t.diagnostic(
     `${right} of ${answers.length} right with ${String(engine?.['precision'])} (${JSON.stringify(workerEnv)})`
   )
@@ -138,12 +146,12 @@ test('the default model is right about 85 of 100 photos, in each of its forms', 
   assert.ok(exact.right >= 85, `${exact.right} of 100`)
 
   await t.test('TensorFlow.js gives the same first class for all, and probabilities within a thousandth', async t => {
-    const tfjs = await defaultModelAs(t, { ENGINE: 'tfjs-wasm' })
+    const tfjs = await defaultModelAs(t, { ENGINE: 'tfjs-wasm' }, alike)
     const furthest = Math.max(...tfjs.answers.map((answer, i) => furthestOf(answer, exact.answers[i] ?? [])))
     t.diagnostic(`largest difference of a probability: ${furthest.toExponential(1)}`)
     assert.equal(
       share(tfjs.answers, ([best], i) => best?.index === exact.answers[i]?.[0]?.index),
-      100
+      tfjs.answers.length
     )
     assert.ok(furthest <= 1e-3)
   })
@@ -158,15 +166,6 @@ test('the default model is right about 85 of 100 photos, in each of its forms', 
     assert.ok(int8.right >= 85, `${int8.right} of 100`)
     assert.equal(sureAgreed, sure)
   })
-})
-
-test('the default model knows two dogs, a parrot and a cat', { skip: skipPhotos }, async t => {
-  const system = await startSystem(t, { env: { MODELS: '' } })
-  assert.equal((await classify(system, 'pets.jpg'))[0]?.label, 'Boston_bull')
-  assert.equal((await classify(system, 'parrot.jpg'))[0]?.label, 'macaw')
-  const [cat] = await classify(system, 'cat.bmp')
-  // ImageNet's five breeds of the domestic cat, tabby to Egyptian_cat.
-  assert.ok(cat !== undefined && cat.index >= 281 && cat.index <= 285, JSON.stringify(cat))
 })
 
 /** The largest difference of a probability; a class that `b` does not list has at most its last one's. */

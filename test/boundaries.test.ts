@@ -33,6 +33,7 @@ const owners: Record<string, string[]> = {
   pino: ['packages/service/src/'],
   'pino-pretty': ['packages/service/src/'],
   'env-schema': ['packages/service/src/'],
+  typebox: ['packages/schema/src/'],
   'close-with-grace': ['apps/cli/src/main.ts', 'apps/gateway/src/main.ts', 'apps/worker/src/main.ts']
 }
 

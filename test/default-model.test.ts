@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Prediction } from '@streamsight/protocol'
+import { root } from '../scripts/bootstrap.js'
 import { startProcess } from './support/process.ts'
 import { fixture, startSystem, type System } from './support/system.ts'
 
@@ -16,6 +19,9 @@ interface Described {
 }
 
 const get = async ({ url }: System, path: string) => (await (await fetch(url + path)).json()) as unknown
+
+const photos = join(root, '../shared/assets/photos')
+const withoutPhotos = !existsSync(photos) && 'needs ../shared/assets/photos, which is not here'
 
 /** The settings as they are where nobody sets any. */
 const byDefault = { MODELS: '' }
@@ -33,6 +39,16 @@ test('the default model names what it sees by label, index and id, and tells wha
     >)
     assert.deepEqual([first?.label, first?.index, first?.id], ['airliner', 404, 'n02690373'])
     for (const { index, id } of body.predictions ?? []) assert.match(`${index} ${id}`, /^\d+ n\d{8}$/)
+  })
+
+  await t.test('it knows two dogs, a parrot and a cat', { skip: withoutPhotos }, async () => {
+    const best = async (file: string) =>
+      (await system.predict(readFileSync(join(photos, file)))).body.predictions?.[0] ?? assert.fail(file)
+    assert.equal((await best('pets.jpg')).label, 'Boston_bull')
+    assert.equal((await best('parrot.jpg')).label, 'macaw')
+    // ImageNet's five breeds of the domestic cat, tabby to Egyptian_cat.
+    const { index } = await best('cat.bmp')
+    assert.ok(index >= 281 && index <= 285, `${index}`)
   })
 
   await t.test('the list says which precision runs and why, as the engine event does', async () => {

@@ -38,7 +38,7 @@ test(
     const full = openSync('/dev/full', 'w')
     t.after(() => closeSync(full))
     const port = await freePort()
-    const env = { REDIS_URL: redis.url, PORT: String(port), LOG_LEVEL: 'trace' }
+    const env = { REDIS_URL: redis.url, PORT: String(port), MODELS: 'everyday', LOG_LEVEL: 'trace' }
     const apps = ['gateway', 'worker'].map(app => startApp(t, app, { stdout: full, env }))
     const isReady = async () =>
       (await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined))?.status === 200

@@ -25,38 +25,41 @@ function startWorker(t: TestContext, env: Record<string, string>): Process {
   return worker
 }
 
-for (const [what, sent] of [
-  ['half an upload', 'POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nhalf'],
-  ['half a header', 'POST /predict HTTP/1.1\r\nHost:']
-] as const) {
-  test(`B12: ${what} does not hold up the end of a gateway`, async t => {
-    const system = await startSystem(t)
-    const socket = connect(system.port, '127.0.0.1')
-    t.after(() => socket.destroy())
-    const reply = readReply(socket).catch(() => undefined)
-    await once(socket, 'connect')
-    socket.write(sent)
-    await system.predict(fixture('ship.jpg'))
-    await endsSoon(system.gateway, 'SIGTERM')
-    if (what === 'half an upload') assert.match((await reply)?.text ?? '', /"code":"SHUTTING_DOWN"/)
-  })
-}
-
-test('B12: what was received whole is answered before a gateway ends', async t => {
+test('B12: what is open when a gateway is told to end', async t => {
   const system = await startSystem(t)
   const worker = system.workers[0] as Process
-  worker.signal('SIGSTOP')
-  const answer = system.predict(fixture('ship.jpg'))
-  await until('it is open', async () =>
-    /^streamsight_open_requests 1$/m.test(await (await fetch(`${system.url}/metrics`)).text())
-  )
-  system.gateway.signal('SIGTERM')
-  await system.gateway.untilLog('it was told to end', ({ event }) => event === 'drain')
-  worker.signal('SIGCONT')
-  const { status, body } = await answer
-  assert.equal(status, 200)
-  assert.equal(body.predictions?.[0]?.label, 'ship')
-  assert.equal(await system.gateway.exited(), 0)
+
+  for (const [what, sent] of [
+    ['half an upload', 'POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nhalf'],
+    ['half a header', 'POST /predict HTTP/1.1\r\nHost:']
+  ] as const) {
+    await t.test(`${what} does not hold it up`, async t => {
+      const socket = connect(system.port, '127.0.0.1')
+      t.after(() => socket.destroy())
+      const reply = readReply(socket).catch(() => undefined)
+      await once(socket, 'connect')
+      socket.write(sent)
+      await system.predict(fixture('ship.jpg'))
+      await endsSoon(system.gateway, 'SIGTERM')
+      if (what === 'half an upload') assert.match((await reply)?.text ?? '', /"code":"SHUTTING_DOWN"/)
+      await system.restartGateway()
+    })
+  }
+
+  await t.test('what was received whole is answered before it ends', async () => {
+    worker.signal('SIGSTOP')
+    const answer = system.predict(fixture('ship.jpg'))
+    await until('it is open', async () =>
+      /^streamsight_open_requests 1$/m.test(await (await fetch(`${system.url}/metrics`)).text())
+    )
+    system.gateway.signal('SIGTERM')
+    await system.gateway.untilLog('it was told to end', ({ event }) => event === 'drain')
+    worker.signal('SIGCONT')
+    const { status, body } = await answer
+    assert.equal(status, 200)
+    assert.equal(body.predictions?.[0]?.label, 'ship')
+    assert.equal(await system.gateway.exited(), 0)
+  })
 })
 
 test('B12: a worker that never reached Redis ends at once', async t => {

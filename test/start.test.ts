@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { root } from '../scripts/bootstrap.js'
 import { descendantsOf, start, stillRunning, untilReady, type Started } from './support/npm-start.ts'
@@ -57,12 +58,14 @@ test('npm start prints a curl command that works, brings back what dies, and lea
 })
 
 test('a busy port is one line', async t => {
-  const first = await start(t)
-  await untilReady(first)
-  const second = await start(t, { PORT: String(first.port) })
-  const [code] = await once(second.child, 'exit')
+  const server = createServer().listen(0)
+  t.after(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const started = await start(t, { PORT: String(port) })
+  const [code] = await once(started.child, 'exit')
   assert.equal(code, 1)
-  assert.equal(second.output(), `streamsight: port ${first.port} is in use: stop what listens there, or set PORT\n`)
+  assert.equal(started.output(), `streamsight: port ${port} is in use: stop what listens there, or set PORT\n`)
 })
 
 test('a worker that can’t start ends it all with its reason', async t => {

@@ -11,10 +11,9 @@ import type { Redis } from '../support/redis.ts'
 import { fixture, startSystem, type Answer, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { fault } from './fault.ts'
+import { hooked } from './marks.js'
 import { assertQuiet, metric } from './oracle.ts'
 import { connected } from './redis.ts'
-
-const hooked = ['--import', 'tsx', 'test/faults/hooked-worker.ts']
 
 fault('B6. Redis forgets a job twice before a worker has it, and one worker dies: the image is innocent', async t => {
   const file = join(temporaryFolder(t), 'crash')

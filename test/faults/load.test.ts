@@ -4,10 +4,9 @@ import { keysOf } from '@streamsight/protocol'
 import { fixture, fixtures, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { fault, quickFault } from './fault.ts'
+import { hooked } from './marks.js'
 import { assertHonest, assertMemoryBack, assertQuiet, drive, driveOpen, metric } from './oracle.ts'
 import { connected } from './redis.ts'
-
-const hooked = ['--import', 'tsx', 'test/faults/hooked-worker.ts']
 
 fault('18. ten times more than can be done for 20 s: honest refusals, and the work goes on', async t => {
   const deadlineMs = 4_000

@@ -8,11 +8,9 @@ import { twoModels } from '../support/models.ts'
 import { fixture, fixtures, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { fault, quickFault } from './fault.ts'
-import { hangMark, marked, poisonMark } from './marks.ts'
+import { hangMark, hooked, marked, poisonMark } from './marks.js'
 import { assertHonest, assertQuiet, drive, driveCount } from './oracle.ts'
 import { connected } from './redis.ts'
-
-const hooked = ['--import', 'tsx', 'test/faults/hooked-worker.ts']
 
 for (const point of ['before-decode', 'after-infer', 'after-finish'] as const) {
   fault(`1. kill -9 of a worker ${point.replace('-', ' ')}: its clients wait, and get their answers`, async t => {

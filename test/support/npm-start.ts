@@ -63,7 +63,7 @@ export function descendantsOf(pid: number): Row[] {
 }
 
 /** Of `rows` those that run. One that has ended and that nobody has asked about yet does not. */
-export function stillRunning(rows: Row[]): Row[] {
+export function stillRunning<Known extends Pick<Row, 'pid'>>(rows: Known[]): Known[] {
   const running = processes()
   return rows.filter(({ pid }) => running.some(row => row.pid === pid))
 }

@@ -92,7 +92,14 @@ export async function startSystem(t: Pick<TestContext, 'after'>, options: System
   const port = await freePort()
   const prefix = options.prefix ?? `t${randomUUID().slice(0, 8)}`
   // The fixtures are drawn for everyday's ten classes and mean little to the default model.
-  const shared = { REDIS_URL: options.redisUrl ?? redis.url, REDIS_PREFIX: prefix, MODELS: 'everyday', ...options.env }
+  const shared = {
+    REDIS_URL: options.redisUrl ?? redis.url,
+    REDIS_PREFIX: prefix,
+    MODELS: 'everyday',
+    // Larger batches would be measured at every start of a worker, for a second of CPU time.
+    BATCH_MAX_SIZE: '8',
+    ...options.env
+  }
   const workers: Process[] = []
   t.after(stop)
   const gateways = [startGateway()]

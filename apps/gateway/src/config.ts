@@ -1,4 +1,4 @@
-import { Type, type Static } from 'typebox'
+import { Type, type Static } from '@streamsight/schema'
 import { limits } from '@streamsight/protocol'
 import { commonSettings } from '@streamsight/service'
 

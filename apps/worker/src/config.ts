@@ -1,4 +1,4 @@
-import { Type, type Static } from 'typebox'
+import { Type, type Static } from '@streamsight/schema'
 import { commonSettings } from '@streamsight/service'
 import { engineChoices, precisionChoices } from './engines/engine.ts'
 

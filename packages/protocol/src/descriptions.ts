@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { Type, type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile, Type, type Static } from '@streamsight/schema'
 import type { Connection } from './connection.ts'
 import { limits } from './limits.ts'
 import type { ModelKeys } from './names.ts'

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { imageFormats, type ImageFormat } from '@streamsight/images'
-import { Type, type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile, Type, type Static } from '@streamsight/schema'
 
 /** Raised when a field changes its meaning. A worker refuses jobs, and a gateway outcomes, of another version. */
 export const protocolVersion = 1

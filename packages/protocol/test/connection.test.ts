@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { test, type TestContext } from 'node:test'
+import { describe, test, type TestContext } from 'node:test'
 import { AwayError, createProducer, isPassing, keysOf, limits, type Log } from '@streamsight/protocol'
 import { startRedis } from '../../../scripts/redis.js'
 import { openRedis } from '../../../test/support/redis.ts'
@@ -57,76 +57,82 @@ const errors = [
   'NOPERM this user has no permissions',
   'OOM command not allowed'
 ]
-for (const error of errors) {
-  test(`B1: ${error.split(' ')[0]} in reply to PING and to all else is an answer`, async t => {
-    const { proxy, connection, events } = await openBehindProxy(t)
-    proxy.set({ kind: 'answers', error })
-    const endMs = performance.now() + 3 * limits.pingIntervalMs
-    await until('a few pings are answered', async () => {
-      assert.equal(connection.awayMs(), 0)
-      await assert.rejects(connection.timeMs(), { message: error })
-      return performance.now() > endMs
-    })
-    proxy.set({ kind: 'none' })
-    assert.ok((await connection.timeMs()) > 0)
-    assert.deepEqual([events, proxy.connections], [[], 1])
-  })
-}
-
-for (const direction of ['toServer', 'toClient'] as const) {
-  for (const everyMs of [1_000, 100, 25]) {
-    test(`B2: half-open ${direction} under a command every ${everyMs} ms is noticed and healed`, async t => {
+/** Each has a Redis and a proxy of its own, and waits for seconds. */
+void describe('behind a proxy', { concurrency: 8 }, () => {
+  for (const error of errors) {
+    test(`B1: ${error.split(' ')[0]} in reply to PING and to all else is an answer`, async t => {
       const { proxy, connection, events } = await openBehindProxy(t)
-      proxy.set({ kind: 'halfOpen', direction })
-      const startedMs = performance.now()
-      const traffic = setInterval(() => void connection.timeMs().catch(() => {}), everyMs)
-      t.after(() => clearInterval(traffic))
-      await until('it is away before its socket is given up', () => connection.awayMs() > 0 && connection.isConnected())
-      await until('it works again', () => connection.timeMs().catch(() => 0))
-      const tookMs = performance.now() - startedMs
-      assert.ok(tookMs > limits.replyLateMs && tookMs < 2 * limits.replyOverdueMs, `${tookMs} ms`)
-      assert.deepEqual(events, ['redis-away', 'redis-back'])
+      proxy.set({ kind: 'answers', error })
+      const endMs = performance.now() + 3 * limits.pingIntervalMs
+      await until('a few pings are answered', async () => {
+        assert.equal(connection.awayMs(), 0)
+        await assert.rejects(connection.timeMs(), { message: error })
+        return performance.now() > endMs
+      })
+      proxy.set({ kind: 'none' })
+      assert.ok((await connection.timeMs()) > 0)
+      assert.deepEqual([events, proxy.connections], [[], 1])
     })
   }
-}
 
-test('B2: a half-open subscriber without any traffic is noticed, healed, and hears again', async t => {
-  const { proxy, connection, redis } = await openBehindProxy(t)
-  const messages: string[] = []
-  await connection.subscribe('channel', message => void messages.push(message))
-  proxy.set({ kind: 'halfOpen', direction: 'toClient' })
-  await until('it is away', () => connection.awayMs() > 0)
-  await until('it is back', () => connection.awayMs() === 0 && proxy.connections > 1)
-  await redis.publish('channel', 'hello')
-  await until('it hears', () => messages.length > 0)
-  assert.deepEqual(messages, ['hello'])
-})
+  for (const direction of ['toServer', 'toClient'] as const) {
+    for (const everyMs of [1_000, 100, 25]) {
+      test(`B2: half-open ${direction} under a command every ${everyMs} ms is noticed and healed`, async t => {
+        const { proxy, connection, events } = await openBehindProxy(t)
+        proxy.set({ kind: 'halfOpen', direction })
+        const startedMs = performance.now()
+        const traffic = setInterval(() => void connection.timeMs().catch(() => {}), everyMs)
+        t.after(() => clearInterval(traffic))
+        await until(
+          'it is away before its socket is given up',
+          () => connection.awayMs() > 0 && connection.isConnected()
+        )
+        await until('it works again', () => connection.timeMs().catch(() => 0))
+        const tookMs = performance.now() - startedMs
+        assert.ok(tookMs > limits.replyLateMs && tookMs < 2 * limits.replyOverdueMs, `${tookMs} ms`)
+        assert.deepEqual(events, ['redis-away', 'redis-back'])
+      })
+    }
+  }
 
-test('a reply that is late because a large image is still on its way is no absence', async t => {
-  const { proxy, connection, redis, events } = await openBehindProxy(t)
-  const { keys, image } = { keys: keysOf('t', 'everyday'), image: randomBytes(3_000_000) }
-  const producer = createProducer({ commands: connection, uploads: connection, keys, gateway: 'g' })
-  proxy.set({ kind: 'slow', bytesPerSecond: 500_000 })
-  assert.deepEqual(await producer.enqueue(jobOf('t', { image }), 10), { state: 'queued' })
-  assert.deepEqual([await redis.xLen(keys.jobs), events, proxy.connections], [1, [], 1])
-  const rate = connection.uploadBytesPerSecond() ?? 0
-  assert.ok(rate > 200_000 && rate < 1_500_000, `${rate} B/s`)
-})
+  test('B2: a half-open subscriber without any traffic is noticed, healed, and hears again', async t => {
+    const { proxy, connection, redis } = await openBehindProxy(t)
+    const messages: string[] = []
+    await connection.subscribe('channel', message => void messages.push(message))
+    proxy.set({ kind: 'halfOpen', direction: 'toClient' })
+    await until('it is away', () => connection.awayMs() > 0)
+    await until('it is back', () => connection.awayMs() === 0 && proxy.connections > 1)
+    await redis.publish('channel', 'hello')
+    await until('it hears', () => messages.length > 0)
+    assert.deepEqual(messages, ['hello'])
+  })
 
-test('a slow script costs patience and nothing else', async t => {
-  const { connection, redis, events } = await openBehindProxy(t)
-  await redis.configSet('busy-reply-threshold', '500')
-  const script = redis.eval("local t = redis.call('TIME')[1] while redis.call('TIME')[1] - t < 3 do end return 1")
-  await assert.rejects(
-    until('BUSY', async () => {
-      await connection.timeMs()
-    }),
-    /BUSY/
-  )
-  assert.equal(connection.awayMs(), 0)
-  await script
-  await connection.timeMs()
-  assert.deepEqual(events, [])
+  test('a reply that is late because a large image is still on its way is no absence', async t => {
+    const { proxy, connection, redis, events } = await openBehindProxy(t)
+    const { keys, image } = { keys: keysOf('t', 'everyday'), image: randomBytes(3_000_000) }
+    const producer = createProducer({ commands: connection, uploads: connection, keys, gateway: 'g' })
+    proxy.set({ kind: 'slow', bytesPerSecond: 500_000 })
+    assert.deepEqual(await producer.enqueue(jobOf('t', { image }), 10), { state: 'queued' })
+    assert.deepEqual([await redis.xLen(keys.jobs), events, proxy.connections], [1, [], 1])
+    const rate = connection.uploadBytesPerSecond() ?? 0
+    assert.ok(rate > 200_000 && rate < 1_500_000, `${rate} B/s`)
+  })
+
+  test('a slow script costs patience and nothing else', async t => {
+    const { connection, redis, events } = await openBehindProxy(t)
+    await redis.configSet('busy-reply-threshold', '500')
+    const script = redis.eval("local t = redis.call('TIME')[1] while redis.call('TIME')[1] - t < 3 do end return 1")
+    await assert.rejects(
+      until('BUSY', async () => {
+        await connection.timeMs()
+      }),
+      /BUSY/
+    )
+    assert.equal(connection.awayMs(), 0)
+    await script
+    await connection.timeMs()
+    assert.deepEqual(events, [])
+  })
 })
 
 async function openBehindProxy(t: TestContext) {

@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import { Type } from '@streamsight/schema'
 import { logLevels } from './log.ts'
 
 /** What gateway and worker must agree on, and what is the same for every process; to be spread into a schema. */

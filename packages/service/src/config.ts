@@ -1,5 +1,5 @@
 import { envSchema } from 'env-schema'
-import type { Static, TObject } from 'typebox'
+import type { Static, TObject } from '@streamsight/schema'
 
 /** What is wrong with the environment, one line a variable. */
 export class ConfigError extends Error {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Type, type TObject } from 'typebox'
+import { Type, type TObject } from '@streamsight/schema'
 import { ConfigError, loadConfig } from '../src/config.ts'
 
 const schema = Type.Object({

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { Type, type Static } from 'typebox'
+import { Type, type Static } from '@streamsight/schema'
 import { ApiError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 

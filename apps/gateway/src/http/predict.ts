@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { Type, type Static } from 'typebox'
+import { Type, type Static } from '@streamsight/schema'
 import { Prediction, type Outcome, type Success } from '@streamsight/protocol'
 import { ApiError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'

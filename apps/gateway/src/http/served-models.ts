@@ -1,4 +1,4 @@
-import { Type, type Static } from 'typebox'
+import { Type, type Static } from '@streamsight/schema'
 import type { SeenWorker } from '@streamsight/protocol'
 
 export const ServedModel = Type.Object({

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { Type, type Static } from 'typebox'
+import { Type, type Static } from '@streamsight/schema'
 import { nearestNames, shown } from '@streamsight/service'
 import { ApiError } from '../errors.ts'
 

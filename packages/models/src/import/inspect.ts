@@ -2,7 +2,6 @@ import { extname } from 'node:path'
 import type { SourceFormat } from '../pull/catalog.ts'
 import { ModelError } from '../store/manifest.ts'
 import { inspectOnnx } from './onnx/inspect.ts'
-import { inspectTfjs } from './inspect-tfjs.ts'
 import type { Activation, Inspected, Size } from './inspected.ts'
 import { withCompanion } from './kinds/combine.ts'
 import { readOnnxMetadata } from './kinds/onnx-metadata.ts'
@@ -24,15 +23,17 @@ export interface InspectOptions {
   labelCount?: number | undefined
 }
 
-/** Reads a model file of any kind. Runs in a thread of its own: see `inspectGuarded`. */
+/**
+ * Reads a model file of any kind. Runs in a thread of its own: see `inspectGuarded`. What reads Keras' kinds is
+ * imported only for them: its HDF5 library is megabytes of WebAssembly.
+ */
 export async function inspect(path: string, options: InspectOptions): Promise<Inspected> {
   switch (options.format ?? formatOf(path)) {
     case 'onnx':
       return await inspectOnnxModel(path, options)
     case 'tfjs-layers':
     case 'tfjs-graph':
-      return await inspectTfjs(path, options)
-    // Imported only here: the HDF5 library is megabytes of WebAssembly.
+      return await (await import('./inspect-tfjs.ts')).inspectTfjs(path, options)
     case 'keras-h5':
       return await (await import('./inspect-keras.ts')).inspectKeras(path, options)
     case 'keras':

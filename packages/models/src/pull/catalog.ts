@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { Type, type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile, Type, type Static } from '@streamsight/schema'
 import { ModelError, type Artifact } from '../store/manifest.ts'
 import { nearestNames } from '@streamsight/service'
 import { presetNames } from '../import/preprocessing.ts'

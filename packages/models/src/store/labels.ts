@@ -1,5 +1,4 @@
-import { Type } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile, Type } from '@streamsight/schema'
 import { ModelError, parseJson } from './manifest.ts'
 
 /** A class's name, and its identifier where it has one: ImageNet has two cranes, n02012849 and n03126707. */

@@ -1,5 +1,4 @@
-import { Type, type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile, Type, type Static } from '@streamsight/schema'
 import { firstFault, modelNamePattern, preprocessingFields, relativePathPattern, Sha256 } from './schema.ts'
 
 const RelativePath = Type.String({ pattern: relativePathPattern, description: 'Within the model’s directory' })

@@ -1,5 +1,4 @@
-import { Type } from 'typebox'
-import type { TLocalizedValidationError } from 'typebox/error'
+import { Type, type TLocalizedValidationError } from '@streamsight/schema'
 
 /** What a model may be called. It is also the name of its directory. */
 export const modelNamePattern = /^[a-z0-9][a-z0-9._-]*$/

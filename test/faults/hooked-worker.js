@@ -1,6 +1,7 @@
 /**
  * A worker with faults built in: the real one, started through its own `startWorker`, with hooks around its decoder, engine
- * and consumer. Only this file knows them; the worker that `npm start` runs has no such switch.
+ * and consumer. Only this file knows them; the worker that `npm start` runs has no such switch. In JavaScript, because
+ * it is started often: tsx would double what a start costs.
  */
 import closeWithGrace from 'close-with-grace'
 import { once } from 'node:events'
@@ -9,7 +10,7 @@ import { Worker } from 'node:worker_threads'
 import { configSchema } from '../../apps/worker/dist/config.js'
 import { startWorker } from '../../apps/worker/dist/worker.js'
 import { createLogger, loadConfig } from '@streamsight/service'
-import { hangMark, poisonMark } from './marks.ts'
+import { hangMark, poisonMark } from './marks.js'
 
 const {
   CRASH_POINT: crashPoint,
@@ -18,15 +19,18 @@ const {
   SLOW_MS: slowMs = '0'
 } = process.env
 
-/** Dies here if this is the point the test chose, once for each file it made. */
-function crashAt(point: string): void {
+/**
+ * Dies here if this is the point the test chose, once for each file it made.
+ * @param {string} point
+ */
+function crashAt(point) {
   if (crashPoint !== point || crashFile === undefined || !existsSync(crashFile)) return
   unlinkSync(crashFile)
   process.kill(process.pid, 'SIGKILL')
 }
 
 /** As a library does that hangs in native code: a thread of this process never comes back from a call. */
-async function hang(): Promise<void> {
+async function hang() {
   const call = `require('child_process').spawnSync('tail', ['-f', '/dev/null', '--pid=${process.pid}'])`
   await once(new Worker(call, { eval: true }), 'exit')
 }
