@@ -1,6 +1,7 @@
 import type { Activation, Facts, Inspected, PlannedArtifact, Size } from './inspected.ts'
 import { labelsFile, type Label } from '../store/labels.ts'
-import { ModelError, type Artifact, type Input, type Manifest } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
+import type { Artifact, Input, Manifest } from '../store/manifest.ts'
 import { choosePixels, type PixelSettings, type PixelStatements } from './pixels.ts'
 import type { PresetName } from './preprocessing.ts'
 import { assumedNames, choose, type Setting, type Settings } from './settings.ts'

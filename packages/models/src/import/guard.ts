@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { memoryUsage } from 'node:process'
 import { Worker } from 'node:worker_threads'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import type { InspectOptions } from './inspect.ts'
 import type { Inspected } from './inspected.ts'
 import type { Inspection } from './inspection-thread.ts'
@@ -55,6 +55,8 @@ function startThread(path: string, options: InspectOptions): Worker {
   return new Worker(new URL(script, import.meta.url), {
     workerData: { path, options },
     resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
+    // It is JavaScript: what else the process was started with, such as a loader for TypeScript, only costs time.
+    execArgv: [],
     // What a library prints about a file is no message for the person who imports it.
     stdout: true,
     stderr: true

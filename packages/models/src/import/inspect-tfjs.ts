@@ -1,8 +1,8 @@
 import { basename, dirname, join, posix } from 'node:path'
-import { KerasError, readTfjsConstants, type ReadOptions } from '@streamsight/keras'
+import type { ReadOptions } from '@streamsight/keras'
 import type { Inspected, PlannedFile } from './inspected.ts'
 import { readText, sizeOfSibling } from './source-files.ts'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { readGraphTopology, type GraphTopology } from './tfjs-graph.ts'
 
 interface WeightSpec {
@@ -35,7 +35,7 @@ export async function inspectTfjs(path: string, options: ReadOptions = {}): Prom
   const shards = await Promise.all(model.weightsManifest.map(group => shardsOf(group, path)))
   const files = { path: basename(path), files: [{ path: basename(path), from: path }, ...shards.flat()] }
   if (topology.node === undefined) {
-    // Imported only here: it brings megabytes of WebAssembly that read HDF5.
+    // Imported only where it is needed: it brings megabytes of WebAssembly that read HDF5.
     const { inspectTfjsLayers } = await import('./inspect-keras.ts')
     return await inspectTfjsLayers(path, { ...files, topology }, options)
   }
@@ -47,6 +47,7 @@ export async function inspectTfjs(path: string, options: ReadOptions = {}): Prom
 
 /** Strings and complex numbers among the weights can't be read: then nothing is known of the graph's arithmetic. */
 async function constantsOf(manifest: WeightGroup[], path: string): Promise<Map<string, number[]>> {
+  const { KerasError, readTfjsConstants } = await import('@streamsight/keras')
   try {
     return await readTfjsConstants(path, manifest, { mostValues: 4 })
   } catch (error) {

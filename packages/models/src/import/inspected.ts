@@ -1,5 +1,6 @@
 import type { Label } from '../store/labels.ts'
-import { ModelError, type Artifact, type Manifest } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
+import type { Artifact, Manifest } from '../store/manifest.ts'
 import type { Preprocessing, PresetName } from './preprocessing.ts'
 import type { Known } from './settings.ts'
 

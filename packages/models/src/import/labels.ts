@@ -1,6 +1,6 @@
 import { extname } from 'node:path'
 import type { Label } from '../store/labels.ts'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { looksLikeCsv, labelsFromCsv } from './labels/csv.ts'
 import { labelsFromJson, labelsFromJsonText } from './labels/json.ts'
 import { labelsFromLines } from './labels/lines.ts'

@@ -2,7 +2,7 @@ import { constants, type Stats } from 'node:fs'
 import { open, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 
 /** Text that describes a model; weights lie elsewhere. The largest known, of a graph of 10,000 nodes, has 8 MB. */
 const maxTextBytes = 64 * 1024 * 1024

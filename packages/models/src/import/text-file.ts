@@ -1,4 +1,4 @@
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { openSource } from './source-files.ts'
 
 /** ImageNet's 21,843 classes with all their names are 1 MB. */

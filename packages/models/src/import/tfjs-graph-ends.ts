@@ -1,4 +1,4 @@
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 
 /** A node of a TensorFlow graph; control edges among its inputs begin with `^`. */
 export interface GraphNode {

@@ -1,5 +1,5 @@
 import { endsInSigmoid, readPictureShape, type Activation, type Dims, type Topology } from './inspected.ts'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { rawPixels, unitPixels } from './preprocessing.ts'
 import { assertNoCircle, bare, createEnds, readGraphFront, type Constants, type GraphNode } from './tfjs-graph-ends.ts'
 

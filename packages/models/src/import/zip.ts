@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { fromFdPromise, type Entry, type ZipFile } from 'yauzl'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { assertRelative, openSource } from './source-files.ts'
 
 /** Teachable Machine's has 3 entries, Keras' 3, a SavedModel's a few dozen. */

@@ -4,7 +4,7 @@ import { localName, type CatalogEntry, type CatalogFile } from './catalog.ts'
 import { bytesHere, download, type Download, type DownloadOptions } from './download.ts'
 import { importModel, type Imported } from '../import/import.ts'
 import type { Trial } from '../import/trial.ts'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { DownloadError } from './http.ts'
 import { openModel, verifyArtifact, type Model } from '../store/store.ts'
 

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
-import { ModelError, parseJson } from './manifest.ts'
+import { ModelError } from './error.ts'
+import { parseJson } from './manifest.ts'
 
 /** A class's name, and its identifier where it has one: ImageNet has two cranes, n02012849 and n03126707. */
 export interface Label {

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { ModelError } from './error.ts'
 import { firstFault, modelNamePattern, preprocessingFields, relativePathPattern, Sha256 } from './schema.ts'
 
 const RelativePath = Type.String({ pattern: relativePathPattern, description: 'Within the model’s directory' })
@@ -101,11 +102,6 @@ export function activationOf({ output }: Manifest, artifact: Artifact): Manifest
 
 export function precisionOf({ precision = 'float32' }: Artifact): Precision {
   return precision
-}
-
-/** Something is wrong with a model on disk; the message names the file or field and what was expected. */
-export class ModelError extends Error {
-  readonly code = 'MODEL'
 }
 
 const schema = Compile(Manifest)

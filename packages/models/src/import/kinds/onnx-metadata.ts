@@ -1,7 +1,7 @@
 import { fromPython, labelsFromJson } from '../labels/json.ts'
 import type { Label } from '../../store/labels.ts'
 import { inOrder } from '../labels/label.ts'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { isObject, pixelFacts, type Companion } from './companion.ts'
 import { readCustomVision } from './custom-vision.ts'
 import { readTimm } from './timm.ts'

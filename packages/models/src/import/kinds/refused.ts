@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { pythonPins } from './python.ts'
 
 /** Files that can't be served, and the lines that make one of them that can. `file` and `name` are with and without ending. */

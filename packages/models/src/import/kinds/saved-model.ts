@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { conversionOf, convertSavedModel, pythonPins, type PythonOptions } from './python.ts'
 
 /** What to do with a SavedModel where Python is not to be used by us. */

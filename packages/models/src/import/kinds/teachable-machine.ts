@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { labelsOfJson } from '../labels.ts'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { numberIn, pixelFacts, type Companion, type JsonObject } from './companion.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import type { Label } from '../../store/labels.ts'
 import { inOrder, type Numbered } from './label.ts'
 

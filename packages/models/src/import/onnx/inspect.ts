@@ -1,6 +1,6 @@
 import { basename, dirname, normalize } from 'node:path'
 import { TensorProto_DataLocation, TensorProto_DataType, type TensorProto, type ValueInfoProto } from 'onnx-buf'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import type { InspectOptions } from '../inspect.ts'
 import { endsInSigmoid, readPictureShape, type Facts, type Inspected, type PlannedFile } from '../inspected.ts'
 import { rawPixels } from '../preprocessing.ts'

@@ -1,6 +1,6 @@
 import { TensorProto_DataType, type NodeProto, type ValueInfoProto } from 'onnx-buf'
 import type { Label } from '../../store/labels.ts'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import type { InspectOptions } from '../inspect.ts'
 import type { Dims } from '../inspected.ts'
 import { readEnd, type End } from './end.ts'
