@@ -87,6 +87,7 @@ async function writeFiles(dir: string, files: PlannedFile[]): Promise<Artifact['
   const listed = []
   for (const file of files) {
     const target = within(dir, file.path)
+    if (await exists(target)) throw new ModelError(`the model names its file "${file.path}" twice: it is damaged`)
     await mkdir(dirname(target), { recursive: true })
     if ('content' in file) await writeFile(target, file.content)
     else await copyTo('from' in file ? await openSource(file.from) : await openSibling(file.folder, file.path), target)

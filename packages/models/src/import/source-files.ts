@@ -51,8 +51,12 @@ export async function sizeOfSibling(folder: string, path: string): Promise<numbe
 
 /** Copies an opened file and closes it: what was checked is what is copied. */
 export async function copyTo({ file }: { file: FileHandle }, target: string): Promise<void> {
-  const copy = await open(target, 'wx')
-  await pipeline(file.createReadStream(), copy.createWriteStream())
+  const from = file.createReadStream()
+  const copy = await open(target, 'wx').catch((error: unknown) => {
+    from.destroy()
+    throw error
+  })
+  await pipeline(from, copy.createWriteStream())
 }
 
 /** A text file as a whole, without its byte order mark. Throws a ModelError if it is too large to be one or not UTF-8. */
