@@ -179,7 +179,8 @@ function activationOf({ activation: known }: Facts, { activation: stated, name }
   const activation = choose({ value: stated, from: '--activation' }, known)
   if (activation === undefined)
     throw new ModelError(
-      `${name}: can't see whether it ends in softmax: give --activation softmax or --activation logits`
+      `${name}: can't see whether it ends in softmax: give --activation softmax or --activation logits, ` +
+        'or for a single unit --activation sigmoid'
     )
   return activation
 }

@@ -1,7 +1,8 @@
 import { basename, dirname, join, posix } from 'node:path'
 import type { ReadOptions } from '@streamsight/keras'
 import type { Inspected, PlannedFile } from './inspected.ts'
-import { readText, sizeOfSibling } from './source-files.ts'
+import { isObject, readJsonObject } from './kinds/companion.ts'
+import { sizeOfSibling } from './source-files.ts'
 import { ModelError } from '../store/error.ts'
 import { readGraphTopology, type GraphTopology } from './tfjs-graph.ts'
 
@@ -57,12 +58,23 @@ async function constantsOf(manifest: WeightGroup[], path: string): Promise<Map<s
 }
 
 async function readModelJson(path: string): Promise<ModelJson> {
-  try {
-    return JSON.parse(await readText(path)) as ModelJson
-  } catch (error) {
-    if (error instanceof ModelError) throw error
-    throw new ModelError(`${path}: can't read it as a TensorFlow.js model.json: ${(error as Error).message}`)
-  }
+  const model: ModelJson = await readJsonObject(path)
+  const { weightsManifest: groups = [] } = model
+  if (!Array.isArray(groups) || !groups.every(isGroup))
+    throw new ModelError(`${path}: field "weightsManifest" is not as TensorFlow.js writes it: the file is damaged`)
+  return model
+}
+
+function isGroup(group: unknown): boolean {
+  const { paths, weights } = isObject(group) ? group : {}
+  const isPath = (path: unknown) => typeof path === 'string'
+  return Array.isArray(paths) && paths.every(isPath) && Array.isArray(weights) && weights.every(isSpec)
+}
+
+function isSpec(spec: unknown): boolean {
+  const { name, shape, dtype } = isObject(spec) ? spec : {}
+  const isSize = (size: unknown) => typeof size === 'number' && Number.isInteger(size) && size >= 0
+  return typeof name === 'string' && typeof dtype === 'string' && Array.isArray(shape) && shape.every(isSize)
 }
 
 async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Promise<PlannedFile[]> {
@@ -74,7 +86,8 @@ async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Pro
   // Strings have no fixed size.
   if (!Number.isNaN(wanted) && given !== wanted)
     throw new ModelError(
-      `${join(dirname(modelPath), paths.join(', '))}: ${given} bytes, but the weights that ${basename(modelPath)} expects there take ${wanted}: download the model again`
+      `${join(dirname(modelPath), paths.join(', '))}: ${given} bytes, ` +
+        `but the weights that ${basename(modelPath)} expects there take ${wanted}: download the model again`
     )
   return files
 }

@@ -48,6 +48,13 @@ const bounds = new Set(['Clip', 'Max', 'Min'])
 const negligible = 1e-4
 const sums = new Set(['Add', 'Sum', 'Sub', 'QLinearAdd', 'Mean'])
 
+/** The node that computes what a tensor holds, behind those that only pass it on. */
+export function originOf({ makers }: OnnxGraph, tensor: string): NodeProto | undefined {
+  let node = makers.get(tensor)
+  while (node !== undefined && passOn.has(node.opType)) node = makers.get(node.input[0] ?? '')
+  return node
+}
+
 /** What a tensor of the graph holds, found from its node backwards; undefined where nobody can tell. */
 export function readEnd(graph: OnnxGraph, tensor: string, known = new Map<string, End | undefined>()): End | undefined {
   if (!known.has(tensor)) {

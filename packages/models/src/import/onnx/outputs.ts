@@ -3,7 +3,7 @@ import type { Label } from '../../store/labels.ts'
 import { ModelError } from '../../store/error.ts'
 import type { InspectOptions } from '../inspect.ts'
 import type { Dims } from '../inspected.ts'
-import { readEnd, type End } from './end.ts'
+import { originOf, readEnd, type End } from './end.ts'
 import type { OnnxGraph } from './graph-file.ts'
 
 /** An output that may hold one score a class. */
@@ -77,7 +77,7 @@ function scoresOf(graph: OnnxGraph, output: ValueInfoProto, batch: number | unde
     tensor: name,
     count: countOf(graph, dims, { name, batch }),
     end: readEnd(graph, name),
-    fault: map?.opType === 'TopK' ? sorted : faultOf(tensor?.elemType, dims)
+    fault: originOf(graph, name)?.opType === 'TopK' ? sorted : faultOf(tensor?.elemType, dims)
   }
 }
 
