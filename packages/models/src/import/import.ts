@@ -58,7 +58,8 @@ async function importFile({ file, companion, ...found }: ModelFile, options: Imp
   const name = options.name ?? found.name
   if (!modelNamePattern.test(name))
     throw new ModelError(
-      `"${name}" can't be a model's name: give --name with lower-case letters, digits, dots, dashes and underscores, beginning with a letter or digit`
+      `"${name}" can't be a model's name: ` +
+        'give --name with lower-case letters, digits, dots, dashes and underscores, beginning with a letter or digit'
     )
   await assertReplaceable(name, { modelsDir, force })
   const labels =

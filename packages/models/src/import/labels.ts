@@ -9,7 +9,8 @@ import { readTextFile } from './text-file.ts'
 /**
  * The labels in a file, in index order, with ids where it has them. Understands one label a line, also numbered from 0 or 1 or
  * after a WordNet id; JSON: an array, an object by index or by label (Keras' `class_indices`), Keras' class index, and the
- * files of Teachable Machine, Hugging Face and Ultralytics that hold one of those; what Python prints of a list or dict; CSV with a heading.
+ * files of Teachable Machine, Hugging Face and Ultralytics that hold one of those; what Python prints of a list or dict; CSV
+ * with a heading.
  * Throws a ModelError that names the file and the entry.
  */
 export async function readLabelList(path: string): Promise<Label[]> {

@@ -83,7 +83,8 @@ async function assertRoom(files: CatalogFile[], dir: string): Promise<void> {
   const needed = 3 * total - (await receivedOf(files, dir))
   if (needed > free)
     throw new DownloadError(
-      `${dir}: ${Math.ceil(needed / 1e6)} MB are needed, but the disk has only ${Math.floor(free / 1e6)} MB left: make room, or choose another folder with --models-dir`
+      `${dir}: ${Math.ceil(needed / 1e6)} MB are needed, but the disk has only ${Math.floor(free / 1e6)} MB left: ` +
+        'make room, or choose another folder with --models-dir'
     )
 }
 

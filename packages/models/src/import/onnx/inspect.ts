@@ -101,7 +101,8 @@ function activationOf({ end, count }: Scores, { path, from }: { path: string; fr
     case 'probabilities':
       if (Math.abs(end.mass - 1) < 0.01) return { value: 'softmax', from }
       throw new ModelError(
-        `${path}: ends in probabilities that sum to ${Number(end.mass.toPrecision(3))} (${end.node.opType}): export it with their mean instead`
+        `${path}: ends in probabilities that sum to ${Number(end.mass.toPrecision(3))} (${end.node.opType}): ` +
+          'export it with their mean instead'
       )
     case 'logits':
     case 'features':
