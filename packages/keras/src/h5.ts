@@ -145,13 +145,14 @@ function halves(bytes: Uint8Array): Float32Array {
 /** The library gives no halves: "Float16 not supported". */
 function rawBytes({ metadata, file_id, path }: Dataset): Uint8Array {
   const length = metadata.size * metadata.total_size
-  const at = library._malloc(length)
+  const { _malloc: allocate, _free: free } = library
+  const at = allocate(length)
   if (at === 0) throw new KerasError(`weight "${path}": no memory for its ${length} bytes`)
   try {
     library.get_dataset_data(file_id, path, null, null, null, BigInt(at))
     return library.HEAPU8.slice(at, at + length)
   } finally {
-    library._free(at)
+    free(at)
   }
 }
 
