@@ -82,13 +82,18 @@ async function tryOne(
   const name = origin.split(':')[0] ?? ''
   const [path, modelsDir] = [join(folder, 'from', name), join(folder, 'models')]
   writeFileSync(path, image)
-  const startedMs = performance.now()
   const { trial } = options
-  const what = await importModel({ path, modelsDir, name: 'fuzzed', force: true, size: undefined, trial }).then(
-    () => 'imported',
-    (error: unknown) => error
-  )
-  const ms = performance.now() - startedMs
+  const importOnce = async () => {
+    const startedMs = performance.now()
+    const what = await importModel({ path, modelsDir, name: 'fuzzed', force: true, size: undefined, trial }).then(
+      () => 'imported',
+      (error: unknown) => error
+    )
+    return { what, ms: performance.now() - startedMs }
+  }
+  const first = await importOnce()
+  // What a busy machine does to one import passes; what a file does comes again.
+  const { what, ms } = first.ms > options.slowMs ? await importOnce() : first
   if (ms > report.slowest.ms) report.slowest = { ms, index, origin }
   const outcome = `${name} ${what === 'imported' ? 'imported' : 'refused'}`
   report.outcomes[outcome] = (report.outcomes[outcome] ?? 0) + 1

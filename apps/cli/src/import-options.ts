@@ -16,7 +16,8 @@ export function presetHelp(): string {
   const lines = presetNames.map(name => {
     const { channels, fit, cropFraction, kernel, scale, mean, std } = presets[name]
     const factor = scale === 1 ? '1' : `1/${Number((1 / scale).toFixed(1))}`
-    return `  ${name.padEnd(12)} ${channels}, scale ${factor}, mean ${mean.join(',')}, std ${std.join(',')}; ${fit}${fit === 'cover' ? ` ${cropFraction}` : ''}, ${kernel}`
+    const frame = `${fit}${fit === 'cover' ? ` ${cropFraction}` : ''}, ${kernel}`
+    return `  ${name.padEnd(12)} ${channels}, scale ${factor}, mean ${mean.join(',')}, std ${std.join(',')}; ${frame}`
   })
   return `\nPresets: input = (pixel * scale - mean) / std, with pixel in 0-255:\n${lines.join('\n')}`
 }

@@ -28,7 +28,7 @@ export async function list(
   if (others.length > 0)
     print(
       context,
-      `\nAvailable with "npm run model -- pull <name>":\n\n${formatTable([['NAME', 'VERSION', 'DOWNLOAD', 'LICENSE', 'WHAT'], ...others.map(catalogRow)])}`
+      `\nAvailable with "npm run model -- pull <name>":\n\n${formatTable([catalogHead, ...others.map(catalogRow)])}`
     )
   return 0
 }
@@ -69,6 +69,8 @@ function sizeOf({ manifest }: Model): number {
   )
   return [...files.values()].reduce((sum, bytes) => sum + bytes, 0)
 }
+
+const catalogHead = ['NAME', 'VERSION', 'DOWNLOAD', 'LICENSE', 'WHAT']
 
 function catalogRow({ name, version, files, license, description }: CatalogEntry): string[] {
   return [name, version, formatBytes(files.reduce((sum, { bytes }) => sum + bytes, 0)), license, description]

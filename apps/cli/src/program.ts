@@ -80,12 +80,11 @@ function addImport(model: Command, context: Context, finish: Finish): void {
 }
 
 function addTry(model: Command, context: Context, finish: Finish): void {
-  model
-    .command('try')
-    .argument('<name>', 'a model in the folder of models')
+  ofModel(model, context, {
+    command: 'try',
+    description: 'classify pictures without a server, and print the best labels of each'
+  })
     .argument('<photos...>', 'picture files, or folders of them')
-    .description('classify pictures without a server, and print the best labels of each')
-    .addOption(modelsDirOption(context))
     .addOption(precisionOption('auto'))
     .option('--top <number>', 'how many labels to print for each picture', positive, 5)
     .option('--json', 'print JSON', false)
@@ -97,17 +96,16 @@ function addTry(model: Command, context: Context, finish: Finish): void {
 }
 
 function addCheck(model: Command, context: Context, finish: Finish): void {
-  model
-    .command('check')
-    .argument('<name>', 'a model in the folder of models')
+  ofModel(model, context, {
+    command: 'check',
+    description: 'compare a model with the answers of the framework it comes from, and explain a difference'
+  })
     .requiredOption(
       '--expect <file>',
       'JSON from Python: {"cat.jpg": [scores], …}; recipes in docs/models.md',
       context.resolve
     )
     .option('--photos <folder>', 'folder of the pictures (default: that of the answers)', context.resolve)
-    .description('compare a model with the answers of the framework it comes from, and explain a difference')
-    .addOption(modelsDirOption(context))
     .addOption(precisionOption('exact'))
     .option('--tolerance <number>', 'largest difference of a probability that counts as equal', positive, 0.001)
     .option('--json', 'print JSON', false)
@@ -117,11 +115,7 @@ function addCheck(model: Command, context: Context, finish: Finish): void {
 }
 
 function addShow(model: Command, context: Context, finish: Finish): void {
-  model
-    .command('show')
-    .argument('<name>', 'a model in the folder of models')
-    .description('print everything a model’s manifest says')
-    .addOption(modelsDirOption(context))
+  ofModel(model, context, { command: 'show', description: 'print everything a model’s manifest says' })
     .option('--json', 'print JSON', false)
     .action(async (name: string, flags: Flags) =>
       finish(await (await import('./show.ts')).show({ name, ...flags }, context))
@@ -129,26 +123,33 @@ function addShow(model: Command, context: Context, finish: Finish): void {
 }
 
 function addVerify(model: Command, context: Context, finish: Finish): void {
-  model
-    .command('verify')
-    .argument('<name>', 'a model in the folder of models')
-    .description('check every file of a model against its manifest')
-    .addOption(modelsDirOption(context))
-    .action(async (name: string, flags: Flags) =>
-      finish(await (await import('./verify.ts')).verify({ name, ...flags }, context))
-    )
+  ofModel(model, context, {
+    command: 'verify',
+    description: 'check every file of a model against its manifest'
+  }).action(async (name: string, flags: Flags) =>
+    finish(await (await import('./verify.ts')).verify({ name, ...flags }, context))
+  )
 }
 
 function addRemove(model: Command, context: Context, finish: Finish): void {
-  model
-    .command('remove')
-    .argument('<name>', 'a model in the folder of models')
-    .description('delete a model (asks first)')
-    .addOption(modelsDirOption(context))
+  ofModel(model, context, { command: 'remove', description: 'delete a model (asks first)' })
     .option('--yes', 'do not ask', false)
     .action(async (name: string, flags: Flags & { yes: boolean }) =>
       finish(await (await import('./remove.ts')).remove({ name, ...flags }, context))
     )
+}
+
+/** A subcommand for one model of the folder. */
+function ofModel(
+  model: Command,
+  context: Context,
+  { command, description }: { command: string; description: string }
+): Command {
+  return model
+    .command(command)
+    .argument('<name>', 'a model in the folder of models')
+    .description(description)
+    .addOption(modelsDirOption(context))
 }
 
 function precisionOption(standard: Precision): Option {

@@ -21,7 +21,8 @@ export async function pull({ name, modelsDir, catalog, force }: PullArguments, c
   if (pulled.state === 'present')
     print(
       context,
-      `${pulled.model.dir} is there already, version ${pulled.model.manifest.version}, and as its manifest says. Nothing was downloaded; --force would replace it.`
+      `${pulled.model.dir} is there already, version ${pulled.model.manifest.version}, and as its manifest says. ` +
+        'Nothing was downloaded; --force would replace it.'
     )
   else reportImported(pulled, context)
   return 0
@@ -68,7 +69,8 @@ async function pullWithProgress(
 
 function opening({ name, version, files }: CatalogEntry, received: number, total: number): string {
   const hosts = [...new Set(files.map(({ url }) => new URL(url).host))].join(' and ')
-  return `Pulling ${name} ${version}: ${formatBytes(total)} from ${hosts}${received > 0 ? `; ${formatBytes(received)} are here already` : ''}`
+  const already = received > 0 ? `; ${formatBytes(received)} are here already` : ''
+  return `Pulling ${name} ${version}: ${formatBytes(total)} from ${hosts}${already}`
 }
 
 /** Lower case first, as curl has it. */

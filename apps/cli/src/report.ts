@@ -11,11 +11,11 @@ export function reportImported({ model: { dir, manifest }, settings, notes }: Im
     context,
     `Made ${dir}: version ${version}, ${output.classes} classes, pictures of ${input.width}x${input.height}, ends in ${output.activation}.`
   )
-  for (const { format, files } of artifacts)
-    print(
-      context,
-      `  ${format}: ${files.length} file${files.length === 1 ? '' : 's'}, ${formatBytes(files.reduce((sum, { bytes }) => sum + bytes, 0))}, verified and run`
-    )
+  for (const { format, files } of artifacts) {
+    const bytes = files.reduce((sum, { bytes }) => sum + bytes, 0)
+    const count = `${files.length} file${files.length === 1 ? '' : 's'}`
+    print(context, `  ${format}: ${count}, ${formatBytes(bytes)}, verified and run`)
+  }
   const lines = showSettings(settings)
   for (const source of ['read', 'given'] as const) reportKnown(source, lines, context)
   print(context, `Serve it with: MODELS=${name} npm start`)

@@ -63,7 +63,10 @@ function artifactTable(artifacts: Model['manifest']['artifacts']): string {
 }
 
 function assumedLine(assumed: string[], name: string): string {
-  return `Assumed, because neither a file nor a flag said it: ${assumed.join(', ')}. Prove it with "npm run model -- check ${name} --expect answers.json".`
+  return (
+    `Assumed, because neither a file nor a flag said it: ${assumed.join(', ')}. ` +
+    `Prove it with "npm run model -- check ${name} --expect answers.json".`
+  )
 }
 
 function indent(text: string): string {

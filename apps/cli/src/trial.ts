@@ -91,9 +91,20 @@ function usageOf(pid: number): { cpuMs: number; bytes: number } {
   }
 }
 
-/** What an engine says, and what to do about it where that is known. */
+const tooNew =
+  'export it with an older opset (opset_version=17), ' +
+  'or convert it with onnx.version_converter and set ir_version to 10'
+
+/** What an engine says, without its source lines and our folders, and what to do about it where that is known. */
 function explain(fault: string): string {
-  if (/IR version|opset/i.test(fault))
-    return `${fault.replace(/^.*?(Unsupported|ONNX Runtime)/, '$1')}. The file is newer than the ONNX Runtime here: export it with an older opset (opset_version=17), or convert it with onnx.version_converter and set ir_version to 10`
-  return fault
+  const plain = fault
+    .replace(/^ENGINE=\S+ can't run model "[^"]*" here: /, '')
+    .replace(/Load model from \S+ failed: ?/, '')
+    .replaceAll(/\S+\.(?:cc|cpp|h):\d+ [\w:~<>]+(?:\([^()]*\))?(?: const)? ?/g, '')
+  const [, opset, newest] = /Opset (\d+) is under development.*till opset (\d+)/i.exec(plain) ?? []
+  if (opset !== undefined)
+    return `its opset ${opset} is newer than ${newest}, the newest that ONNX Runtime knows here: ${tooNew}`
+  if (/IR version|opset/i.test(plain))
+    return `${plain.replace(/^.*?(Unsupported|ONNX Runtime)/, '$1')}. ONNX Runtime is older here: ${tooNew}`
+  return plain
 }

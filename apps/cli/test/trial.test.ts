@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import {
   float,
@@ -10,9 +10,9 @@ import {
   type Body,
   type Described
 } from '../../../packages/models/test/onnx-graphs.ts'
-import { filesIn, temporaryFolder } from '../../../packages/models/test/models.ts'
+import { filesIn, sha256, temporaryFolder } from '../../../packages/models/test/models.ts'
 import { importModel } from '../../../packages/models/src/import/import.ts'
-import { openModel } from '../../../packages/models/src/index.ts'
+import { openModel, type Artifact } from '../../../packages/models/src/index.ts'
 import { chooseEngine } from '../../worker/dist/engines/choose.js'
 import { tryModel } from '../dist/trial.js'
 import { runCommand } from './command.ts'
@@ -179,4 +179,24 @@ test('the report names what was assumed together at the end, each with its flag,
   assert.doesNotMatch(second.output, /[Aa]ssumed/)
   const { input, assumed } = (await openModel(modelsDir, 'made')).manifest
   assert.deepEqual([input.fit, input.cropFraction, assumed], ['fill', 1, undefined], 'E6')
+})
+
+test('an artifact with a softmax in its graph and one without are each taken for what they are', async t => {
+  const { done } = await importInto(t, softmax)
+  const { dir, manifest } = (await done).model
+  writeFileSync(join(dir, 'logits.onnx'), onnxBytes(meanColours))
+  const [exact] = manifest.artifacts
+  assert.ok(exact !== undefined)
+  const content = readFileSync(join(dir, 'logits.onnx'))
+  const files = [{ path: 'logits.onnx', bytes: content.length, sha256: sha256(content) }]
+  const cut: Artifact = { ...exact, path: 'logits.onnx', files }
+  const write = async (second: Artifact) => {
+    writeFileSync(join(dir, 'manifest.json'), JSON.stringify({ ...manifest, artifacts: [exact, second] }))
+    return await openModel(dirname(dir), manifest.name)
+  }
+  await tryModel(await write({ ...cut, activation: 'logits' }))
+  await assert.rejects(tryModel(await write(cut)), {
+    code: 'MODEL',
+    message: /logits\.onnx: gives scores that are no prob/
+  })
 })

@@ -29,8 +29,6 @@ export type ScorerReady = { engine: string; precision: string; precisionReason: 
 /** Probabilities of all classes in index order, or why this picture has none. */
 export type ScoreAnswer = { probabilities: number[] } | { fault: string }
 
-/** As a worker allows by default. */
-
 async function main(): Promise<void> {
   const [modelsDir = '', name = '', wanted = 'auto'] = argv.slice(2)
   const precision = precisionChoices.find(choice => choice === wanted) ?? 'auto'
@@ -51,43 +49,66 @@ function say(line: ScorerReady | ScoreAnswer): void {
   stdout.write(`${JSON.stringify(line)}\n`)
 }
 
-/** The pixels of a picture are kept as long as the next requests are about the same: those differ in the arithmetic alone. */
+/** Of so many pictures the pixels are kept: a search asks for the same few with hundreds of settings, mostly of the arithmetic. */
+const keptPixels = 16
+/** Scores of so many runs are kept: what is made of them, such as a softmax, needs no other run. */
+const keptScores = 4_096
+
 function createAnswerer({ manifest, labels }: Model, { engine, artifact }: Chosen) {
-  let decoder: { key: string; decoder: Decoder } | undefined
-  let pixels: { key: string; rgb: Uint8Array } | undefined
+  const decoders = createRecent<Decoder>(1)
+  const pixels = createRecent<Uint8Array>(keptPixels)
+  const scores = createRecent<Float32Array>(keptScores)
 
   return async ({ path, input = manifest.input, activation }: ScoreRequest): Promise<ScoreAnswer> => {
     try {
-      const scores = await run(await pixelsOf(path, input), input, artifact)
+      const run = await scores(`${JSON.stringify(input)} ${path}`, async () => await scoresOf(path, input, artifact))
       const own = activation ?? activationOf(manifest, artifact)
-      const ranked = rank(scores, labels, { activation: own, topK: labels.length })
+      const ranked = rank(run, labels, { activation: own, topK: labels.length })
       return { probabilities: ranked.toSorted((a, b) => a.index - b.index).map(({ probability }) => probability) }
     } catch (error) {
       return { fault: (error as Error).message }
     }
   }
 
-  async function run(rgb: Uint8Array, input: Input, { layout }: Artifact): Promise<Float32Array> {
+  async function scoresOf(path: string, input: Input, { layout }: Artifact): Promise<Float32Array> {
+    const rgb = await pixelsOf(path, input)
     const size = engine.batchSizes.kind === 'fixed' ? engine.batchSizes.size : 1
     const batch = new Float32Array(size * rgb.length)
     createImageWriter(input, layout)(rgb, batch, 0)
-    const scores = await engine.run(batch, size)
-    return scores.subarray(0, scores.length / size)
+    const found = await engine.run(batch, size)
+    return found.slice(0, found.length / size)
   }
 
   async function pixelsOf(path: string, input: Input): Promise<Uint8Array> {
     const { width, height, fit, cropFraction, kernel } = input
     const frame = [width, height, fit, cropFraction, kernel].join()
-    if (pixels?.key === `${frame} ${path}`) return pixels.rgb
-    const image = await readFile(path)
-    const format = sniff(image)
-    if (format === undefined) throw new Error('not a picture of a known format')
-    if (decoder?.key !== frame) {
-      await decoder?.decoder.close()
-      decoder = { key: frame, decoder: await createDecoder(input) }
+    return await pixels(`${frame} ${path}`, async () => {
+      const image = await readFile(path)
+      const format = sniff(image)
+      if (format === undefined) throw new Error('not a picture of a known format')
+      const decoder = await decoders(
+        frame,
+        () => createDecoder(input),
+        old => old.close()
+      )
+      return await decoder.decode(image, format)
+    })
+  }
+}
+
+/** What was made for the last `most` keys; `discard` gives back one that goes. */
+function createRecent<Value>(most: number) {
+  const kept = new Map<string, Value>()
+  return async (key: string, make: () => Promise<Value>, discard?: (value: Value) => Promise<void>): Promise<Value> => {
+    const known = kept.get(key) ?? (await make())
+    kept.delete(key)
+    kept.set(key, known)
+    const [oldest] = kept
+    if (kept.size > most && oldest !== undefined) {
+      kept.delete(oldest[0])
+      await discard?.(oldest[1])
     }
-    pixels = { key: `${frame} ${path}`, rgb: await decoder.decoder.decode(image, format) }
-    return pixels.rgb
+    return known
   }
 }
 

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ModelError, type Artifact, type Manifest } from '@streamsight/models'
-import { checkGraph, type Declared, type Graph } from '../src/engines/graph.ts'
+import { bothClasses, checkGraph, type Declared, type Graph } from '../src/engines/graph.ts'
 import { inputOf } from './support/pictures.ts'
 
 const files = [{ path: 'model.onnx', bytes: 1, sha256: '0'.repeat(64) }]
 
-function check(graph: Partial<Graph>, layout: Artifact['layout'] = 'NCHW') {
-  const artifact: Artifact = { format: 'onnx', path: 'model.onnx', layout, files }
-  const manifest: Manifest = {
+function manifestOf(artifact: Artifact): Manifest {
+  return {
     name: 'm',
     version: '1',
     license: '',
@@ -18,6 +17,11 @@ function check(graph: Partial<Graph>, layout: Artifact['layout'] = 'NCHW') {
     labels: 'labels.txt',
     artifacts: [artifact]
   }
+}
+
+function check(graph: Partial<Graph>, layout: Artifact['layout'] = 'NCHW') {
+  const artifact: Artifact = { format: 'onnx', path: 'model.onnx', layout, files }
+  const manifest = manifestOf(artifact)
   return checkGraph(
     { inputs: [images()], outputs: [scores()], ...graph },
     { artifact, manifest, inputTypes: ['float32', 'uint8'], outputTypes: ['float32'] }
@@ -107,4 +111,13 @@ test('several inputs or outputs, none, and types that nobody can feed are refuse
     /input "pixels" is string, which is not supported: export the model with float32 or uint8/
   )
   assert.match(refusal({ outputs: [scores(undefined, 'int64')] }), /output "scores" is int64/)
+})
+
+test('one unit is two classes by what its own artifact ends in, not by what the model’s others do', () => {
+  const exact: Artifact = { format: 'onnx', path: 'model.onnx', layout: 'NCHW', files }
+  const cut: Artifact = { ...exact, activation: 'logits' }
+  const manifest: Manifest = { ...manifestOf(exact), output: { activation: 'sigmoid', classes: 2 } }
+  const units = Float32Array.of(0.25, 0.75)
+  assert.deepEqual([...bothClasses(units, 2, { manifest, artifact: exact })], [0.75, 0.25, 0.25, 0.75])
+  assert.deepEqual([...bothClasses(units, 2, { manifest, artifact: cut })], [0, 0.25, 0, 0.75])
 })

@@ -52,8 +52,21 @@ const builders: ReadonlyMap<string, Builder> = new Map<string, Builder>([
 ])
 
 /** These work in training alone: dropout, noise and augmentation; RandomCrop alone crops at inference too. */
-const trainingOnly =
-  /^(Dropout|SpatialDropout2D|GaussianDropout|GaussianNoise|AlphaDropout|ActivityRegularization|StochasticDepth|MixUp|CutMix|AugMix|RandAugment|Random(?!Crop)\w+)$/
+const trainingOnlyNames = [
+  'Dropout',
+  'SpatialDropout2D',
+  'GaussianDropout',
+  'GaussianNoise',
+  'AlphaDropout',
+  'ActivityRegularization',
+  'StochasticDepth',
+  'MixUp',
+  'CutMix',
+  'AugMix',
+  'RandAugment',
+  'Random(?!Crop)\\w+'
+]
+const trainingOnly = new RegExp(`^(${trainingOnlyNames.join('|')})$`)
 
 export function builderOf(layer: KerasLayer): Builder {
   const { className } = layer
@@ -64,7 +77,8 @@ export function builderOf(layer: KerasLayer): Builder {
   if (builder !== undefined) return builder
   const known = [...builders.keys()].filter(name => name !== 'Lambda')
   throw new KerasError(
-    `${describeLayer(layer)}: this class of layer is not supported; those that are: ${known.join(', ')}, and all of dropout and augmentation`
+    `${describeLayer(layer)}: this class of layer is not supported; ` +
+      `those that are: ${known.join(', ')}, and all of dropout and augmentation`
   )
 }
 
@@ -90,7 +104,8 @@ function hasConstant({ call }: KerasLayer): boolean {
 
 function lambda({ layer }: Build): never {
   throw new KerasError(
-    `${describeLayer(layer)}: it is Python code, which is not run here: build the model with layers in its place (Rescaling, Normalization, Resizing …) and load the weights into that, or export the model as ONNX with tf2onnx`
+    `${describeLayer(layer)}: it is Python code, which is not run here: build the model with layers in its place ` +
+      '(Rescaling, Normalization, Resizing …) and load the weights into that, or export the model as ONNX with tf2onnx'
   )
 }
 

@@ -48,17 +48,20 @@ function logitsOf(
 ): ReturnType<typeof readEnds> {
   if (isSigmoid(scoring))
     throw new KerasError(
-      `layer "${scoring.name}": the model ends in a sigmoid of ${units} units, which answers a yes-or-no question for each; softmax over 2 or more classes, or a sigmoid of one unit, is needed`
+      `layer "${scoring.name}": the model ends in a sigmoid of ${units} units, which answers a yes-or-no question ` +
+        'for each; softmax over 2 or more classes, or a sigmoid of one unit, is needed'
     )
   if (!logitKinds.has(scoring.kind))
     throw new KerasError(
-      `layer "${scoring.name}": the model ends in ${scoring.kind}; softmax, one sigmoid unit, or a layer without an activation is expected`
+      `layer "${scoring.name}": the model ends in ${scoring.kind}; ` +
+        'softmax, one sigmoid unit, or a layer without an activation is expected'
     )
   if (units > 1)
     return { classes: units, activation: 'logits', activationFrom: `layer "${last.name}" has no activation` }
   if (stated !== 'sigmoid')
     throw new KerasError(
-      `layer "${last.name}", the last, gives 1 score without an activation: where it tells two classes apart, give --activation sigmoid, which is then added`
+      `layer "${last.name}", the last, gives 1 score without an activation: ` +
+        'where it tells two classes apart, give --activation sigmoid, which is then added'
     )
   return { classes: 2, activation: 'sigmoid', activationFrom: 'a sigmoid was added as was asked for' }
 }
@@ -66,7 +69,8 @@ function logitsOf(
 function assertMass(mass: number, last: Layer): void {
   if (Math.abs(mass - 1) > massTolerance)
     throw new KerasError(
-      `layer "${last.name}", the last, gives probabilities that add up to ${Number(mass.toPrecision(4))}, not 1: take their mean before saving the model`
+      `layer "${last.name}", the last, gives probabilities that add up to ${Number(mass.toPrecision(4))}, not 1: ` +
+        'take their mean before saving the model'
     )
 }
 
@@ -122,7 +126,8 @@ function createScoring(layers: readonly Layer[]) {
     const isOneKind = probabilities.length === scores.length && probabilities.every(({ kind }) => kind === first.kind)
     if (factor === undefined || !isOneKind)
       throw new KerasError(
-        `layer "${layer.name}": the model ends in probabilities that are shifted, weighed or mixed with other scores; the mean of probabilities is supported`
+        `layer "${layer.name}": the model ends in probabilities that are shifted, weighed or mixed with other ` +
+          'scores; the mean of probabilities is supported'
       )
     return { ...first, mass: factor * probabilities.reduce((sum, { mass }) => sum + mass, 0) }
   }

@@ -1,5 +1,6 @@
 import { type Layer, type Pixels } from './ir.ts'
 import { isSelection } from './layers/channels.ts'
+import { rangeOf } from './range.ts'
 
 /** Layers that prepare pixels, by their class in Keras; batch normalization is not one: its numbers need not be those of pixels. */
 export interface Front {
@@ -7,12 +8,6 @@ export interface Front {
   /** Names of the layers that were made from Rescaling, Normalization or an operator. */
   prepared: ReadonlySet<string>
 }
-
-/**
- * Pixels of 0–255 come out of the first layers within ±255 of 0 at the very most (Keras' caffe mode, 0–255 less a mean, does the
- * most); statistics of pixels of 0–1 would blow them up to ±1,000.
- */
-const widestRange = 300
 
 /**
  * What the layers in front of everything else show about the numbers that they take: `undefined` where there are none. Every way
@@ -31,11 +26,25 @@ export function readFront({ layers, prepared }: Front): Pixels | undefined {
 function readPath(layers: readonly Layer[], first: Layer, prepared: ReadonlySet<string>): Pixels | undefined {
   const steps = preparing(layers, first, prepared)
   const scales = steps.flatMap(layer => (layer.kind === 'affine' ? [layer] : []))
-  const [last] = scales
-  if (last === undefined) return undefined
-  const factor = scales.reduce((product, { scale }) => product * Math.max(...scale.map(Math.abs)), 1)
+  if (scales.length === 0) return undefined
+  const range = rangeOf(...combined(scales))
   const names = scales.map(({ name }) => `"${name}"`).join(', ')
-  return { range: 255 * factor > widestRange ? '0-1' : '0-255', from: `the model prepares pixels itself: ${names}` }
+  return range && { range, from: `the model prepares pixels itself: ${names}` }
+}
+
+/** Factors and means of all steps together, by channel. */
+function combined(scales: ReadonlyArray<Extract<Layer, { kind: 'affine' }>>): [factors: number[], means: number[]] {
+  const at = (values: Float32Array, channel: number) => values[values.length === 1 ? 0 : channel] ?? 0
+  const steps = [0, 1, 2].map(channel =>
+    scales.reduce(
+      ({ factor, offset }, layer) => ({
+        factor: factor * at(layer.scale, channel),
+        offset: offset * at(layer.scale, channel) + at(layer.offset, channel)
+      }),
+      { factor: 1, offset: 0 }
+    )
+  )
+  return [steps.map(({ factor }) => factor), steps.map(({ factor, offset }) => -offset / factor)]
 }
 
 /** The layers from `first` on that only prepare, as far as there is one way. */

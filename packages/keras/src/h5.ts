@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { Dataset, File, Group, ready } from 'h5wasm'
+import { Dataset, File, Group, Module as library, ready } from 'h5wasm'
 import { floatOf16 } from './bytes.ts'
 import { KerasError } from './error.ts'
 import { sizeOf } from './ir.ts'
@@ -32,7 +32,7 @@ export async function withH5Bytes<Result>(
   bytes: Uint8Array,
   use: (root: Group) => Result
 ): Promise<Result> {
-  const library = await ready
+  await ready
   // Without it the library prints what is wrong and gives a file that fails in every use.
   library.activate_throwing_error_handler()
   const name = `/model-${++opened}.h5`
@@ -123,11 +123,11 @@ function floatsOf(dataset: Dataset, name: string): Float32Array {
     throw new KerasError(`weight "${name}" is put together from other files: save the model again, as one file`)
   if (sizeOf(dataset.shape ?? []) > mostValues)
     throw new KerasError(`weight "${name}" claims ${(dataset.shape ?? []).join(' × ')} values`)
+  if (metadata.type === floatType && metadata.size === 2) return halves(rawBytes(dataset))
   const { value } = dataset
   if (value instanceof Float32Array) return value
   if (value instanceof Float64Array) return Float32Array.from(value)
   if (typeof value === 'number') return Float32Array.of(value)
-  if (value instanceof Uint8Array && metadata.type === floatType && metadata.size === 2) return halves(value)
   throw new KerasError(
     `weight "${name}" is of type ${JSON.stringify(dataset.dtype)}: only float16, float32 and float64 are supported`
   )
@@ -136,9 +136,24 @@ function floatsOf(dataset: Dataset, name: string): Float32Array {
 /** H5T_FLOAT. */
 const floatType = 1
 
+/** The library has put them into the order of WebAssembly, the little end first. */
 function halves(bytes: Uint8Array): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return Float32Array.from({ length: bytes.length / 2 }, (_, i) => floatOf16(view.getUint16(2 * i, true)))
+}
+
+/** The library gives no halves: "Float16 not supported". */
+function rawBytes({ metadata, file_id, path }: Dataset): Uint8Array {
+  const length = metadata.size * metadata.total_size
+  const { _malloc: allocate, _free: free } = library
+  const at = allocate(length)
+  if (at === 0) throw new KerasError(`weight "${path}": no memory for its ${length} bytes`)
+  try {
+    library.get_dataset_data(file_id, path, null, null, null, BigInt(at))
+    return library.HEAPU8.slice(at, at + length)
+  } finally {
+    free(at)
+  }
 }
 
 /** The library throws all of HDF5's trace; its last entry says what was wrong. */

@@ -39,7 +39,8 @@ function collect(
     const keys = numbered(container.keys(), className)
     if (keys.length !== layers.length)
       throw new KerasError(
-        `model "${node.name}": the file has weights for ${keys.length} layers of the class "${className}", its configuration has ${layers.length}: a layer that two models share can't be told; save it as .h5`
+        `model "${node.name}": the file has weights for ${keys.length} layers of the class "${className}", ` +
+          `its configuration has ${layers.length}: a layer that two models share can't be told; save it as .h5`
       )
     layers.forEach((layer, i) => {
       const found = groupAt(container, keys[i] ?? '')

@@ -64,7 +64,10 @@ function explain(stored: Stored, wanted: ArchitectureName | undefined, keys: Key
   if (wanted !== undefined && keys !== undefined)
     return `these are not the weights of a whole ${wanted}: ${misfit(stored, keys) ?? ''}; ${advice}`
   const some = [...stored.keys()].slice(0, 4).join(', ')
-  return `weights alone, of a network that is not known by its layers (${some} …): those of ${architectureNames.join(', ')}, with their classifier, are; ${advice}`
+  return (
+    `weights alone, of a network that is not known by its layers (${some} …): ` +
+    `those of ${architectureNames.join(', ')}, with their classifier, are; ${advice}`
+  )
 }
 
 /** What keeps a file's weights from being those of a network; undefined if they are. */

@@ -82,3 +82,18 @@ export async function tensorsByLayer(model: LayersModel): Promise<Map<string, H5
   }
   return layers
 }
+
+export interface ModelFile {
+  config: object
+  layers: Map<string, H5Tensor[]>
+  version?: string
+}
+
+/** A whole model as Keras' `model.save('….h5')` writes it. */
+export async function saveModel(folder: string, { config, layers, version = '2.15.0' }: ModelFile): Promise<string> {
+  return await writeH5(join(folder, 'model.h5'), root => {
+    root.create_attribute('model_config', JSON.stringify(config))
+    root.create_attribute('keras_version', version)
+    fillLayers(root.create_group('model_weights'), layers)
+  })
+}

@@ -3,41 +3,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { readKerasH5 } from '../src/read-h5.ts'
 import { fillLayers, temporaryFolder, writeH5, type H5Tensor } from './files.ts'
-
-type Json = Record<string, unknown>
-
-const input: Json = { class_name: 'InputLayer', config: { name: 'image', batch_input_shape: [null, 4, 4, 3] } }
-const flatten: Json = { class_name: 'Flatten', config: { name: 'flatten' } }
-const scores = (units: number, config: Json = {}): Json => ({
-  class_name: 'Dense',
-  config: { name: 'scores', units, use_bias: false, ...config }
-})
-const weights = (units: number): H5Tensor[] => [
-  { name: 'scores/kernel:0', shape: [48, units], data: new Float32Array(48 * units) }
-]
-const kernel = (shape: number[], name = 'own/kernel:0'): H5Tensor[] => [
-  { name, shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }
-]
-
-const layer = (className: string, config: Json = {}): Json => ({
-  class_name: className,
-  config: { name: 'own', ...config }
-})
-const sequence = (...layers: Json[]): Json => ({ class_name: 'Sequential', config: { name: 'model', layers } })
-const probe = (className: string, config: Json = {}): Json =>
-  sequence(input, layer(className, config), flatten, scores(5))
-const functional = (config: Json): Json => ({ class_name: 'Functional', config: { name: 'model', ...config } })
-const node = (name: string, className: string, inputs: string[]): Json => ({
-  name,
-  class_name: className,
-  config: { name, batch_input_shape: [null, 4, 4, 3] },
-  inbound_nodes: inputs.length === 0 ? [] : [inputs.map(from => [from, 0, 0, {}])]
-})
-
-const tensor = (name: string): Json => ({ class_name: '__keras_tensor__', config: { keras_history: [name, 0, 0] } })
-
-const conv = { filters: 2, kernel_size: 3, use_bias: false }
-const fits = kernel([3, 3, 3, 2])
+import { conv, fits, input, kernel, node, tensor, weights, type Json } from './refusal-models.ts'
+import { flatten, functional, layer, probe, scores, sequence } from './refusal-models.ts'
 
 const cases: Array<[name: string, model: unknown, own: H5Tensor[], message: RegExp]> = [
   [

@@ -1,3 +1,4 @@
+export * from './store/error.ts'
 export * from './store/labels.ts'
 export * from './store/manifest.ts'
 export * from './store/store.ts'

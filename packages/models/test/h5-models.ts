@@ -1,6 +1,14 @@
 import { File, ready, type Group } from 'h5wasm/node'
 
-const layers = [
+const rescaling = {
+  class_name: 'Rescaling',
+  name: 'rescaling',
+  config: { name: 'rescaling', scale: 1 / 127.5, offset: -1 },
+  inbound_nodes: [[['picture', 0, 0, {}]]]
+}
+
+/** What the layer before the mean is called tells what that takes. */
+const layersAfter = (before: string) => [
   {
     class_name: 'InputLayer',
     name: 'picture',
@@ -11,7 +19,7 @@ const layers = [
     class_name: 'GlobalAveragePooling2D',
     name: 'pooled',
     config: { name: 'pooled', data_format: 'channels_last' },
-    inbound_nodes: [[['picture', 0, 0, {}]]]
+    inbound_nodes: [[[before, 0, 0, {}]]]
   },
   {
     class_name: 'Dense',
@@ -21,16 +29,24 @@ const layers = [
   }
 ]
 
-/** Writes a whole model as Keras 2 saves it: the mean over a picture, and a dense layer with softmax over 5 classes. */
-export async function writeKerasFile(path: string): Promise<void> {
+/**
+ * Writes a whole model as Keras 2 saves it: the mean over a picture, and a dense layer with softmax over 5 classes; `rescaled`
+ * puts a layer before it that scales pixels.
+ */
+export async function writeKerasFile(
+  path: string,
+  { name: modelName = 'small', rescaled = false } = {}
+): Promise<void> {
   await ready
+  const [input, ...others] = layersAfter(rescaled ? 'rescaling' : 'picture')
+  const layers = [input, ...(rescaled ? [rescaling] : []), ...others].filter(layer => layer !== undefined)
   const file = new File(path, 'w')
   file.create_attribute('keras_version', '2.15.0')
   file.create_attribute(
     'model_config',
     JSON.stringify({
       class_name: 'Functional',
-      config: { name: 'small', layers, input_layers: [['picture', 0, 0]], output_layers: [['scores', 0, 0]] }
+      config: { name: modelName, layers, input_layers: [['picture', 0, 0]], output_layers: [['scores', 0, 0]] }
     })
   )
   const weights = file.create_group('model_weights')

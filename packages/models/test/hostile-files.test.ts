@@ -116,7 +116,7 @@ function field(number: number, content: Buffer): Buffer {
 test('what a message quotes of a file has no line ends and nothing that a terminal obeys', async t => {
   const { from, importFrom } = bench(t)
   writeFileSync(join(from, 'model.json'), '{"a\n\u001B[31m\r\n": tr\n}')
-  await assert.rejects(importFrom('model.json', { name: 'x' }), fails(/^\P{Cc}+model\.json: can't read it \P{Cc}+$/u))
+  await assert.rejects(importFrom('model.json', { name: 'x' }), fails(/^\P{Cc}+model\.json: not JSON: \P{Cc}+$/u))
 })
 
 test('a reading that takes too long, or too much memory, is ended with a plain error', async t => {

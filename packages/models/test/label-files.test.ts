@@ -47,6 +47,14 @@ const understood: Array<[what: string, name: string, content: string | Uint8Arra
     plain('1 euro', '2 euro', '5 euro')
   ],
   ['labels that differ in their number alone', 'l.txt', '1 euro\n2 euro\n', plain('1 euro', '2 euro')],
+  ['numbers with dots, brackets or equals signs', 'l.txt', '0. cat\n1. dog\n', plain('cat', 'dog')],
+  ['numbers in brackets', 'l.txt', '(0) cat\n(1) dog\n', plain('cat', 'dog')],
+  ['numbers behind, as class indices are printed', 'l.txt', 'cat: 0\ndog: 1\n', plain('cat', 'dog')],
+  ['names that end in numbers', 'l.txt', 'Terminal 1\nGate 2\n', plain('Terminal 1', 'Gate 2')],
+  ['numbers with decimals', 'l.txt', '0.5 mm\n1.5 cm\n', plain('0.5 mm', '1.5 cm')],
+  ['quotes around every line', 'l.txt', '"cat",\n"dog"\n', plain('cat', 'dog')],
+  ['a Python list', 'l.txt', "['cat', \"lion's mane\"]", plain('cat', "lion's mane")],
+  ['a Python dict by label', 'l.txt', "{'dog': 1, 'cat': 0}", plain('cat', 'dog')],
   ['digits', 'l.txt', '0\n1\n2\n', plain('0', '1', '2')],
   ['one line among many with a number', 'l.txt', '0 Cat\nDog\n', plain('0 Cat', 'Dog')],
   [
@@ -128,7 +136,7 @@ const refused: Array<[what: string, name: string, content: string | Uint8Array, 
     'Windows-1252',
     'cp1252.txt',
     Buffer.from('cat\r\nK\u00E4se\r\n', 'latin1'),
-    /cp1252\.txt: line 2 is not UTF-8 \(in Windows-1252 it would read "Käse"\): save the file as UTF-8/
+    /cp1252\.txt: line 2 is not UTF-8: save the file as UTF-8 \(if it should read "Käse", iconv -f WINDOWS-1252/
   ],
   [
     'UTF-16 without a mark',
@@ -170,9 +178,12 @@ const refused: Array<[what: string, name: string, content: string | Uint8Array, 
     'numbers out of order',
     'l.txt',
     '0 Cat\n2 Dog\n1 Bird\n',
-    /every line begins with a number, but they do not count the lines from 0 or 1/
+    /every line has a number, but they do not count the lines from 0 or 1/
   ],
-  ['numbers with a gap', 'l.txt', '0 Cat\n1 Dog\n3 Bird\n', /every line begins with a number/],
+  ['numbers with a gap', 'l.txt', '0 Cat\n1 Dog\n3 Bird\n', /every line has a number/],
+  ['a key twice, once escaped', 'l.json', '{"0": "cat", "\\u0030": "dog"}', /key "\\u0030" is there twice/],
+  ['YAML', 'data.yaml', 'names: [cat, dog]\n', /data\.yaml: YAML and protobuf text are not read/],
+  ['what turns the direction of text', 'l.txt', 'c\u202Eat\ndog\n', /label 0 is .*: a label is one line/],
   ['an object of neither kind', 'l.json', '{"cat": "a", "dog": "b"}', /key "cat" is no index/],
   ['a line break in a label', 'l.json', '["a\\nb", "c"]', /label 0 is "a\\nb": a label is one line and not empty/]
 ]

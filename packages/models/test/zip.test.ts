@@ -17,11 +17,13 @@ async function open(t: TestContext, entries: ZipEntry[]) {
   return zip
 }
 
-test('the files of a zip are listed, read and extracted; what macOS adds is left out', async t => {
+test('the files of a zip are listed, read and extracted; what macOS and git add is left out', async t => {
   const zip = await open(t, [
     { name: 'model.json', content: text('{}') },
     { name: 'weights/part.bin', content: text('weights') },
-    { name: '__MACOSX/._model.json', content: text('x') }
+    { name: '__MACOSX/._model.json', content: text('x') },
+    { name: 'weights/._part.bin', content: text('x') },
+    { name: '.git/config', content: text('x') }
   ])
   assert.deepEqual(
     [...zip.files],

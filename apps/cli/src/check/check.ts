@@ -120,10 +120,14 @@ function reportExplanation(explanation: NonNullable<Result['explanation']>, cont
 }
 
 const nearly =
-  'No other channels, scale, mean, std, crop, kernel or activation comes nearer. What is left is how JPEG decoders and resamplers round; --tolerance sets what you accept.'
+  'No other channels, scale, mean, std, crop, kernel or activation comes nearer. What is left is how JPEG decoders ' +
+  'and resamplers round, and color profiles in the pictures, which are applied here and ignored by most Python code; ' +
+  '--tolerance sets what you accept.'
 
 const unexplained =
-  'No other channels, scale, mean, std, crop, kernel or activation explains it: check that the pictures and the weights are the same, that the answers are in the order of the labels, and that Python ran the model for inference (model.eval()).'
+  'No other channels, scale, mean, std, crop, kernel or activation explains it: check that the pictures and the ' +
+  'weights are the same, that the answers are in the order of the labels, and that Python ran the model for ' +
+  'inference (model.eval()).'
 
 /** The largest difference of a probability, and what it means for the first label. */
 function amount({ largest, sameFirst, pictures }: Difference): string {

@@ -25,7 +25,8 @@ const explains = 0.7
  * Looks for settings with which the answers come nearer to the expected ones: all combinations of what concerns numbers, then all
  * of what concerns geometry, until neither helps. What changes nothing by itself is put back. Undefined if nothing helps.
  */
-export async function explain(start: Settings, measure: Measure): Promise<Explanation | undefined> {
+export async function explain(start: Settings, measureAnew: Measure): Promise<Explanation | undefined> {
+  const measure = remembering(measureAnew)
   let best = { settings: start, mean: (await measure(start)).mean }
   const startMean = best.mean
   for (let improved = true; improved;) {
@@ -37,6 +38,17 @@ export async function explain(start: Settings, measure: Measure): Promise<Explan
   const settings = await simplest(start, best, measure)
   const parts = changedParts(start, settings)
   return parts.length === 0 ? undefined : { settings, parts }
+}
+
+/** The rounds, and the parts within one, come by the same settings again. */
+function remembering(measure: Measure): Measure {
+  const known = new Map<string, Promise<Difference>>()
+  return settings => {
+    const key = JSON.stringify(settings)
+    const difference = known.get(key) ?? measure(settings)
+    known.set(key, difference)
+    return difference
+  }
 }
 
 interface Candidate {

@@ -1,4 +1,4 @@
-import { ModelError, type Artifact, type Manifest } from '@streamsight/models'
+import { activationOf, ModelError, type Artifact, type Manifest } from '@streamsight/models'
 
 /** What a model file declares of one of its inputs or outputs. A free dimension is undefined, and so is an unknown rank. */
 export interface Declared {
@@ -114,8 +114,10 @@ function assertClasses(
 export function bothClasses(
   scores: Float32Array,
   batchSize: number,
-  { output: { classes, activation } }: Manifest
+  { manifest, artifact }: { manifest: Manifest; artifact: Artifact }
 ): Float32Array {
+  const { classes } = manifest.output
+  const activation = activationOf(manifest, artifact)
   if (classes !== 2 || scores.length !== batchSize) return scores
   const both = new Float32Array(2 * batchSize)
   for (const [index, score] of scores.entries()) {

@@ -66,11 +66,8 @@ export async function openOnnx({ model: { dir, manifest }, artifact, name, threa
         : { kind: provider === 'cpu' ? 'any' : 'compiled' },
     async run(values, batchSize) {
       const results = await session.run({ [input.name]: toTensor(values, [batchSize, ...dims]) }, [output.name])
-      return bothClasses(
-        toFloats(results[output.name], `${artifact.path}: output "${output.name}"`),
-        batchSize,
-        manifest
-      )
+      const scores = toFloats(results[output.name], `${artifact.path}: output "${output.name}"`)
+      return bothClasses(scores, batchSize, { manifest, artifact })
     },
     close: () => session.release()
   }

@@ -41,7 +41,7 @@ export async function openTfjs({ model: { dir, manifest }, artifact, name }: Eng
       try {
         const scores = await predict(images)
         const values = await scores.data<'float32'>().finally(() => scores.dispose())
-        return bothClasses(values, batchSize, manifest)
+        return bothClasses(values, batchSize, { manifest, artifact })
       } finally {
         images.dispose()
       }

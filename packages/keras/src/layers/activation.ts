@@ -100,7 +100,8 @@ export function addFunction(build: Build, input: Layer, name: string): Layer {
   }
   if (plain === 'gelutanh' || plain === 'gelunew') return addGeluTanh(build, input)
   throw new KerasError(
-    `${describeLayer(build.layer)}: activation "${name}" is not supported; those that are: linear, hard_sigmoid, hard_swish, ${[...simpleFunctions.keys()].join(', ')}`
+    `${describeLayer(build.layer)}: activation "${name}" is not supported; ` +
+      `those that are: linear, hard_sigmoid, hard_swish, ${[...simpleFunctions.keys()].join(', ')}`
   )
 }
 

@@ -1,6 +1,7 @@
 import type { Activation, Facts, Inspected, PlannedArtifact, Size } from './inspected.ts'
 import { labelsFile, type Label } from '../store/labels.ts'
-import { ModelError, type Artifact, type Input, type Manifest } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
+import type { Artifact, Input, Manifest } from '../store/manifest.ts'
 import { choosePixels, type PixelSettings, type PixelStatements } from './pixels.ts'
 import type { PresetName } from './preprocessing.ts'
 import { assumedNames, choose, type Setting, type Settings } from './settings.ts'
@@ -97,14 +98,19 @@ function labelled(facts: Facts, given: GivenLabels | undefined): Pick<Settings, 
   }
   if (classes === undefined)
     throw new ModelError('can’t see how many classes the model has: give their labels with --labels')
+  if (classes.value > mostClasses)
+    throw new ModelError(`the model says that it has ${classes.value} classes (${classes.from}): it is damaged`)
   const value = Array.from({ length: classes.value }, (_, index) => ({ label: `class ${index}` }))
   return { classes, labels: { value, source: 'assumed', from: 'no labels were given, so answers name class numbers' } }
 }
 
+const beside = ', or take away the one beside it'
+
 function assertCount({ value, source, from }: Setting<Label[]>, classes: Setting<number> | undefined): void {
   if (classes === undefined || value.length === classes.value) return
   throw new ModelError(
-    `${from.replace(/^--labels /, '')}: ${value.length} labels, but the model has ${classes.value} classes: give with --labels the file that belongs to this model${source === 'read' ? ', or take away the one beside it' : ''}`
+    `${from.replace(/^--labels /, '')}: ${value.length} labels, but the model has ${classes.value} classes: ` +
+      `give with --labels the file that belongs to this model${source === 'read' ? beside : ''}`
   )
 }
 
@@ -123,7 +129,8 @@ function sizeOf({ size: known }: Facts, { size: stated, name }: Statements): Set
     (known.value.width !== stated.width || known.value.height !== stated.height)
   ) {
     throw new ModelError(
-      `${name}: its file says that pictures are ${known.value.width}x${known.value.height}, --size says ${stated.width}x${stated.height}: leave --size out`
+      `${name}: its file says that pictures are ${known.value.width}x${known.value.height}, ` +
+        `--size says ${stated.width}x${stated.height}: leave --size out`
     )
   }
   const size = choose({ value: known === undefined ? stated : undefined, from: '--size' }, known)
@@ -131,8 +138,18 @@ function sizeOf({ size: known }: Facts, { size: stated, name }: Statements): Set
     throw new ModelError(
       `${name}: takes pictures of any size: give the one it was trained with, for example --size 224x224`
     )
+  const { width, height } = size.value
+  if (width * height > mostPixels)
+    throw new ModelError(
+      `${name}: takes pictures of ${width}x${height} (${size.from}); a batch of them would not fit into memory`
+    )
   return size
 }
+
+/** The largest classifiers take 1024 x 1024; a picture of this size is 200 MB to an engine. */
+const mostPixels = 4_096 * 4_096
+/** ImageNet has 21,843 and the largest data sets of faces and products some hundred thousand. */
+const mostClasses = 1_000_000
 
 function layoutOf({ path, layout: known }: PlannedArtifact, { layout: stated }: Statements): Artifact['layout'] {
   const layout = known ?? stated
@@ -162,7 +179,8 @@ function activationOf({ activation: known }: Facts, { activation: stated, name }
   const activation = choose({ value: stated, from: '--activation' }, known)
   if (activation === undefined)
     throw new ModelError(
-      `${name}: can't see whether it ends in softmax: give --activation softmax or --activation logits`
+      `${name}: can't see whether it ends in softmax: give --activation softmax or --activation logits, ` +
+        'or for a single unit --activation sigmoid'
     )
   return activation
 }
@@ -173,12 +191,14 @@ function conflicts(facts: Facts, settings: Settings): string[] {
   return [
     ...(facts.activation !== undefined && facts.activation.value !== activation.value
       ? [
-          `the graph seems to end in ${facts.activation.value} (${facts.activation.from}), but --activation ${activation.value} was given and is taken`
+          `the graph seems to end in ${facts.activation.value} (${facts.activation.from}), ` +
+            `but --activation ${activation.value} was given and is taken`
         ]
       : []),
     ...(facts.scale !== undefined && facts.scale.value !== scale.value
       ? [
-          `the file says scale ${facts.scale.value} (${facts.scale.from}), but ${scale.from} says ${scale.value} and is taken`
+          `the file says scale ${facts.scale.value} (${facts.scale.from}), ` +
+            `but ${scale.from} says ${scale.value} and is taken`
         ]
       : [])
   ]

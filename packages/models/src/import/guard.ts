@@ -1,14 +1,16 @@
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { memoryUsage } from 'node:process'
+import { cpuUsage, memoryUsage } from 'node:process'
 import { Worker } from 'node:worker_threads'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import type { InspectOptions } from './inspect.ts'
 import type { Inspected } from './inspected.ts'
 import type { Inspection } from './inspection-thread.ts'
 
-/** A small file is understood within a second, 5 s on a machine that has much else to do; nothing may take over 10 s. */
+/** A small file takes 0.1 s of the process's CPU time, and nothing may take over 10 s. */
 const baseMs = 8_000
+/** On a machine that has much else to do, the clock says nothing of a file. Only a reading that waits for something gets here. */
+const wallPerCpu = 4
 /** A Keras file of 500 MB takes 6 s to convert on two cores (2026-11-25); disks may be slow. */
 const bytesPerMs = 10_000
 /** HDF5's WebAssembly and the library code take 150 MB, a conversion about four times the file. */
@@ -26,7 +28,7 @@ export interface GuardOptions {
   limits?: Limits
 }
 
-/** Deadline of a reading, and bytes by which the process may grow meanwhile. */
+/** CPU time of a reading, and bytes by which the process may grow meanwhile. */
 interface Limits {
   ms: number
   bytes: number
@@ -55,6 +57,8 @@ function startThread(path: string, options: InspectOptions): Worker {
   return new Worker(new URL(script, import.meta.url), {
     workerData: { path, options },
     resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
+    // It is JavaScript: what else the process was started with, such as a loader for TypeScript, only costs time.
+    execArgv: [],
     // What a library prints about a file is no message for the person who imports it.
     stdout: true,
     stderr: true
@@ -69,6 +73,7 @@ interface Waiting extends GuardOptions {
 /** What the thread says; a ModelError if it ends without a word, or passes a limit. */
 async function answered(worker: Worker, { path, signal, limits }: Waiting): Promise<Inspection> {
   const startedMs = performance.now()
+  const startCpu = cpuUsage()
   const startBytes = memoryUsage.rss()
   let watch: NodeJS.Timeout | undefined
   let abort = () => {}
@@ -77,7 +82,9 @@ async function answered(worker: Worker, { path, signal, limits }: Waiting): Prom
       const refuse = (why: string) => reject(new ModelError(`${path}: ${why}`))
       abort = () => reject(signal?.reason as Error)
       watch = setInterval(() => {
-        if (performance.now() - startedMs > limits.ms)
+        const { user, system } = cpuUsage(startCpu)
+        const cpuMs = (user + system) / 1_000
+        if (cpuMs > limits.ms || performance.now() - startedMs > wallPerCpu * limits.ms)
           refuse(`not understood within ${Math.round(limits.ms / 1_000)} s: it is damaged, or made to keep us busy`)
         if (memoryUsage.rss() - startBytes > limits.bytes)
           refuse(

@@ -7,7 +7,7 @@ import { withCompanion } from './kinds/combine.ts'
 import { withModelFile, type ModelFile } from './kinds/model-file.ts'
 import type { PythonOptions } from './kinds/python.ts'
 import { readLabelList } from './labels.ts'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import type { Settings } from './settings.ts'
 import type { Trial } from './trial.ts'
 import { modelNamePattern } from '../store/schema.ts'
@@ -58,7 +58,8 @@ async function importFile({ file, companion, ...found }: ModelFile, options: Imp
   const name = options.name ?? found.name
   if (!modelNamePattern.test(name))
     throw new ModelError(
-      `"${name}" can't be a model's name: give --name with lower-case letters, digits, dots, dashes and underscores, beginning with a letter or digit`
+      `"${name}" can't be a model's name: ` +
+        'give --name with lower-case letters, digits, dots, dashes and underscores, beginning with a letter or digit'
     )
   await assertReplaceable(name, { modelsDir, force })
   const labels =

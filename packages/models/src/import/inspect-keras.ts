@@ -9,7 +9,7 @@ import {
   type ReadOptions
 } from '@streamsight/keras'
 import type { Facts, Inspected, PlannedArtifact } from './inspected.ts'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { rawPixels, unitPixels, usualOfKerasModel } from './preprocessing.ts'
 import { openSource } from './source-files.ts'
 import { openZip } from './zip.ts'

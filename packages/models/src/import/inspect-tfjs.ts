@@ -1,8 +1,9 @@
 import { basename, dirname, join, posix } from 'node:path'
-import { KerasError, readTfjsConstants, type ReadOptions } from '@streamsight/keras'
+import type { ReadOptions } from '@streamsight/keras'
 import type { Inspected, PlannedFile } from './inspected.ts'
-import { readText, sizeOfSibling } from './source-files.ts'
-import { ModelError } from '../store/manifest.ts'
+import { isObject, readJsonObject } from './kinds/companion.ts'
+import { sizeOfSibling } from './source-files.ts'
+import { ModelError } from '../store/error.ts'
 import { readGraphTopology, type GraphTopology } from './tfjs-graph.ts'
 
 interface WeightSpec {
@@ -35,7 +36,7 @@ export async function inspectTfjs(path: string, options: ReadOptions = {}): Prom
   const shards = await Promise.all(model.weightsManifest.map(group => shardsOf(group, path)))
   const files = { path: basename(path), files: [{ path: basename(path), from: path }, ...shards.flat()] }
   if (topology.node === undefined) {
-    // Imported only here: it brings megabytes of WebAssembly that read HDF5.
+    // Imported only where it is needed: it brings megabytes of WebAssembly that read HDF5.
     const { inspectTfjsLayers } = await import('./inspect-keras.ts')
     return await inspectTfjsLayers(path, { ...files, topology }, options)
   }
@@ -47,6 +48,7 @@ export async function inspectTfjs(path: string, options: ReadOptions = {}): Prom
 
 /** Strings and complex numbers among the weights can't be read: then nothing is known of the graph's arithmetic. */
 async function constantsOf(manifest: WeightGroup[], path: string): Promise<Map<string, number[]>> {
+  const { KerasError, readTfjsConstants } = await import('@streamsight/keras')
   try {
     return await readTfjsConstants(path, manifest, { mostValues: 4 })
   } catch (error) {
@@ -56,12 +58,23 @@ async function constantsOf(manifest: WeightGroup[], path: string): Promise<Map<s
 }
 
 async function readModelJson(path: string): Promise<ModelJson> {
-  try {
-    return JSON.parse(await readText(path)) as ModelJson
-  } catch (error) {
-    if (error instanceof ModelError) throw error
-    throw new ModelError(`${path}: can't read it as a TensorFlow.js model.json: ${(error as Error).message}`)
-  }
+  const model: ModelJson = await readJsonObject(path)
+  const { weightsManifest: groups = [] } = model
+  if (!Array.isArray(groups) || !groups.every(isGroup))
+    throw new ModelError(`${path}: field "weightsManifest" is not as TensorFlow.js writes it: the file is damaged`)
+  return model
+}
+
+function isGroup(group: unknown): boolean {
+  const { paths, weights } = isObject(group) ? group : {}
+  const isPath = (path: unknown) => typeof path === 'string'
+  return Array.isArray(paths) && paths.every(isPath) && Array.isArray(weights) && weights.every(isSpec)
+}
+
+function isSpec(spec: unknown): boolean {
+  const { name, shape, dtype } = isObject(spec) ? spec : {}
+  const isSize = (size: unknown) => typeof size === 'number' && Number.isInteger(size) && size >= 0
+  return typeof name === 'string' && typeof dtype === 'string' && Array.isArray(shape) && shape.every(isSize)
 }
 
 async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Promise<PlannedFile[]> {
@@ -73,7 +86,8 @@ async function shardsOf({ paths, weights }: WeightGroup, modelPath: string): Pro
   // Strings have no fixed size.
   if (!Number.isNaN(wanted) && given !== wanted)
     throw new ModelError(
-      `${join(dirname(modelPath), paths.join(', '))}: ${given} bytes, but the weights that ${basename(modelPath)} expects there take ${wanted}: download the model again`
+      `${join(dirname(modelPath), paths.join(', '))}: ${given} bytes, ` +
+        `but the weights that ${basename(modelPath)} expects there take ${wanted}: download the model again`
     )
   return files
 }

@@ -1,6 +1,6 @@
 import { extname } from 'node:path'
 import type { SourceFormat } from '../pull/catalog.ts'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { inspectOnnx } from './onnx/inspect.ts'
 import type { Activation, Inspected, Size } from './inspected.ts'
 import { withCompanion } from './kinds/combine.ts'

@@ -1,5 +1,6 @@
 import type { Label } from '../store/labels.ts'
-import { ModelError, type Artifact, type Manifest } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
+import type { Artifact, Manifest } from '../store/manifest.ts'
 import type { Preprocessing, PresetName } from './preprocessing.ts'
 import type { Known } from './settings.ts'
 
@@ -68,11 +69,14 @@ export function readPictureShape(
 ): { layout: Artifact['layout'] | undefined; size: Size | undefined } {
   if (dims.length === 0) return { layout: undefined, size: undefined }
   const [, first, second, last] = dims
-  const layout = first === 3 ? 'NCHW' : last === 3 ? 'NHWC' : undefined
-  const impossible = layout === undefined && first !== undefined && last !== undefined
+  // With three in both places, which of them are the colours is anybody's guess.
+  const isOpen = first === 3 && last === 3
+  const layout = isOpen ? undefined : first === 3 ? 'NCHW' : last === 3 ? 'NHWC' : undefined
+  const impossible = !isOpen && layout === undefined && first !== undefined && last !== undefined
   if (dims.length !== 4 || impossible)
     throw new ModelError(
-      `${path}: its input is [${dims.map(dim => dim ?? '?').join(', ')}]; a batch of pictures has four dimensions, with three colour channels second or last`
+      `${path}: its input is [${dims.map(dim => dim ?? '?').join(', ')}]; ` +
+        'a batch of pictures has four dimensions, with three colour channels second or last'
     )
   const [height, width] = layout === 'NHWC' ? [first, second] : [second, last]
   return {
@@ -84,6 +88,7 @@ export function readPictureShape(
 /** What to say of a model whose last step is `name`, a sigmoid. */
 export function endsInSigmoid(path: string, name: string): ModelError {
   return new ModelError(
-    `${path}: it ends in ${name}, which scores each label by itself; here one label of all is chosen, so a model must end in softmax or logits`
+    `${path}: it ends in ${name}, which scores each label by itself; ` +
+      'here one label of all is chosen, so a model must end in softmax or logits'
   )
 }

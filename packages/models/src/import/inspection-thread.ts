@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { inspect, type InspectOptions } from './inspect.ts'
 import type { Inspected } from './inspected.ts'
 

@@ -4,7 +4,8 @@ import type { Description } from './describe.ts'
 import { digestFile } from '../store/digest.ts'
 import type { PlannedArtifact, PlannedFile } from './inspected.ts'
 import { labelsFile } from '../store/labels.ts'
-import { ModelError, parseManifest, type Artifact, type Manifest } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
+import { parseManifest, type Artifact, type Manifest } from '../store/manifest.ts'
 import { assertRelative, copyTo, openSibling, openSource } from './source-files.ts'
 import type { Trial } from './trial.ts'
 import { openModel, verifyArtifact, type Model } from '../store/store.ts'
@@ -86,6 +87,7 @@ async function writeFiles(dir: string, files: PlannedFile[]): Promise<Artifact['
   const listed = []
   for (const file of files) {
     const target = within(dir, file.path)
+    if (await exists(target)) throw new ModelError(`the model names its file "${file.path}" twice: it is damaged`)
     await mkdir(dirname(target), { recursive: true })
     if ('content' in file) await writeFile(target, file.content)
     else await copyTo('from' in file ? await openSource(file.from) : await openSibling(file.folder, file.path), target)

@@ -2,10 +2,7 @@ import { constants, type Stats } from 'node:fs'
 import { open, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { ModelError } from '../store/manifest.ts'
-
-/** Text that describes a model; weights lie elsewhere. The largest known, of a graph of 10,000 nodes, has 8 MB. */
-const maxTextBytes = 64 * 1024 * 1024
+import { ModelError } from '../store/error.ts'
 
 /**
  * Opens a file that somebody named, for reading. Throws a ModelError if it is no plain file: a named pipe would be waited for
@@ -37,7 +34,8 @@ export async function openSibling(folder: string, path: string): Promise<{ file:
   ])
   if (real !== join(realFolder, path))
     throw new ModelError(
-      `${full}: is a symbolic link, or lies behind one; only files in the model's own folder are read: put a copy in its place (cp -rL copies a folder without links)`
+      `${full}: is a symbolic link, or lies behind one; only files in the model's own folder are read: ` +
+        'put a copy in its place (cp -rL copies a folder without links)'
     )
   return await openSource(full, constants.O_NOFOLLOW)
 }
@@ -51,22 +49,12 @@ export async function sizeOfSibling(folder: string, path: string): Promise<numbe
 
 /** Copies an opened file and closes it: what was checked is what is copied. */
 export async function copyTo({ file }: { file: FileHandle }, target: string): Promise<void> {
-  const copy = await open(target, 'wx')
-  await pipeline(file.createReadStream(), copy.createWriteStream())
-}
-
-/** A text file as a whole, without its byte order mark. Throws a ModelError if it is too large to be one or not UTF-8. */
-export async function readText(path: string, maxBytes = maxTextBytes): Promise<string> {
-  const { file, bytes } = await openSource(path)
-  try {
-    if (bytes > maxBytes) throw new ModelError(`${path}: ${bytes} bytes; a text of a model has at most ${maxBytes}`)
-    return new TextDecoder('utf-8', { fatal: true }).decode(await file.readFile())
-  } catch (error) {
-    if (error instanceof ModelError) throw error
-    throw new ModelError(`${path}: not UTF-8 text: ${(error as Error).message}; save it as UTF-8`)
-  } finally {
-    await file.close()
-  }
+  const from = file.createReadStream()
+  const copy = await open(target, 'wx').catch((error: unknown) => {
+    from.destroy()
+    throw error
+  })
+  await pipeline(from, copy.createWriteStream())
 }
 
 /** A path within a folder: of its own parts alone, none hidden. */
@@ -75,7 +63,8 @@ export function assertRelative(path: string): void {
   if (parts.every(part => part !== '' && !part.startsWith('.') && !part.includes('\0')) && !/^[a-z]:/i.test(path))
     return
   throw new ModelError(
-    `a file of the model is called "${path.slice(0, 200)}": only files beside the model or below it, not hidden ones, can be imported`
+    `a file of the model is called "${path.slice(0, 200)}": ` +
+      'only files beside the model or below it, not hidden ones, can be imported'
   )
 }
 

@@ -1,8 +1,8 @@
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { openSource } from './source-files.ts'
 
-/** ImageNet's 21,843 classes with all their names are 1 MB. */
-const maxBytes = 16_000_000
+/** ImageNet's 21,843 classes with all their names are 1 MB; the largest known model.json, of 10,000 nodes, has 8 MB. */
+const maxBytes = 64 * 1024 * 1024
 
 /**
  * The text of a file: UTF-8, or UTF-16 with a byte order mark, which is left out. Throws a ModelError that names the file, and
@@ -50,7 +50,10 @@ function wrongLine(bytes: Uint8Array, encoding: Encoding): string {
   const lines = splitLines(bytes)
   const index = lines.findIndex(line => decode(line, 'utf-8') === undefined)
   const asWindows = new TextDecoder('windows-1252').decode(lines[index]).trim().slice(0, 60)
-  return `line ${index + 1} is not UTF-8 (in Windows-1252 it would read ${JSON.stringify(asWindows)}): save the file as UTF-8, e.g. with iconv -f WINDOWS-1252 -t UTF-8`
+  return (
+    `line ${index + 1} is not UTF-8: save the file as UTF-8 ` +
+    `(if it should read ${JSON.stringify(asWindows)}, iconv -f WINDOWS-1252 -t UTF-8 does that)`
+  )
 }
 
 function splitLines(bytes: Uint8Array): Uint8Array[] {

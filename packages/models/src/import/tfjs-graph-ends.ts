@@ -1,4 +1,5 @@
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
+import { applyStep, createFront, type ArithmeticOp, type Front } from './front.ts'
 
 /** A node of a TensorFlow graph; control edges among its inputs begin with `^`. */
 export interface GraphNode {
@@ -98,26 +99,27 @@ export function createEnds(nodes: readonly GraphNode[], constants: Constants) {
   }
 }
 
-/** The arithmetic with constants right after the picture, as nodes' names and what it multiplies pixels by. */
-export function readGraphFront(
-  nodes: readonly GraphNode[],
-  constants: Constants,
-  placeholder: string
-): { factor: number; names: string[] } | undefined {
-  const names: string[] = []
-  let factor = 1
-  let next = onlyReader(placeholder)
-  while (next !== undefined) {
-    const inputs = (next.input ?? []).map(bare)
-    const values = inputs.map(name => constants.get(name)).find(found => found !== undefined)
-    const largest = Math.max(...(values ?? []).map(Math.abs))
-    if (next.op === 'Mul' && values !== undefined) factor *= largest
-    else if (next.op === 'RealDiv' && values !== undefined) factor /= largest
-    else if (!(/^(Sub|AddV2|Add|BiasAdd)$/.test(next.op) && values !== undefined) && !passOn.has(next.op)) break
-    if (values !== undefined) names.push(next.name)
-    next = onlyReader(next.name)
+const arithmetic: Record<string, ArithmeticOp> = {
+  Mul: 'Mul',
+  RealDiv: 'Div',
+  Sub: 'Sub',
+  Add: 'Add',
+  AddV2: 'Add',
+  BiasAdd: 'Add'
+}
+
+/** The arithmetic with constants right after the picture. */
+export function readGraphFront(nodes: readonly GraphNode[], constants: Constants, placeholder: string): Front {
+  const front = createFront()
+  for (let next = onlyReader(placeholder); next !== undefined; next = onlyReader(next.name)) {
+    const values = (next.input ?? []).map(name => constants.get(bare(name))).find(found => found !== undefined)
+    const op = arithmetic[next.op]
+    if (op !== undefined && values !== undefined) {
+      applyStep(front, op, values)
+      front.ops.push(`"${next.name}"`)
+    } else if (!passOn.has(next.op)) break
   }
-  return names.length === 0 ? undefined : { factor, names }
+  return front
 
   function onlyReader(name: string): GraphNode | undefined {
     const readers = nodes.filter(({ input = [] }) => input.some(other => bare(other) === name))

@@ -1,6 +1,6 @@
 import { endsInSigmoid, readPictureShape, type Activation, type Dims, type Topology } from './inspected.ts'
-import { ModelError } from '../store/manifest.ts'
-import { rawPixels, unitPixels } from './preprocessing.ts'
+import { ModelError } from '../store/error.ts'
+import { pixelsOf } from './front.ts'
 import { assertNoCircle, bare, createEnds, readGraphFront, type Constants, type GraphNode } from './tfjs-graph-ends.ts'
 
 interface PlacedNode extends GraphNode {
@@ -43,7 +43,6 @@ export function readGraphTopology(
     : undefined
   const { layout, size } = readPictureShape(dims ?? [], path)
   const activation = activationOf(nodes, { outputName: output?.name, constants, classes, path })
-  const front = readGraphFront(nodes, constants, placeholder.name)
   return {
     layout,
     facts: {
@@ -51,19 +50,13 @@ export function readGraphTopology(
       classes:
         classes === undefined ? undefined : { value: activation === 'sigmoid' ? 2 : classes, from: 'its signature' },
       activation: activation && { value: activation, from: 'its last node' },
-      ...(front === undefined ? {} : pixelsOf(front))
+      ...pixelsOf(readGraphFront(nodes, constants, placeholder.name))
     }
   }
 }
 
 function dimsOf(shape: TensorShape | undefined): Dims | undefined {
   return shape?.dim?.map(({ size }) => (Number(size) > 0 ? Number(size) : undefined))
-}
-
-/** Statistics of pixels in 0-1 blow those of 0-255 up beyond all measure: see packages/keras, front.ts. */
-function pixelsOf({ factor, names }: { factor: number; names: string[] }) {
-  const from = `the model prepares pixels itself: ${names.map(name => `"${name}"`).join(', ')}`
-  return 255 * factor > 300 ? unitPixels(from) : rawPixels(from)
 }
 
 interface Ending {

@@ -1,6 +1,6 @@
 import { KerasError, readTopology, type KerasLayer } from '@streamsight/keras'
 import { endsInSigmoid, readPictureShape, type Activation, type Topology } from './inspected.ts'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { rawPixels, usualOfKerasModel } from './preprocessing.ts'
 
 /** These leave scores as they are. */

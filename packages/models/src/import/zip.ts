@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { fromFdPromise, type Entry, type ZipFile } from 'yauzl'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { assertRelative, openSource } from './source-files.ts'
 
 /** Teachable Machine's has 3 entries, Keras' 3, a SavedModel's a few dozen. */
@@ -61,14 +61,18 @@ async function entriesOf(zip: ZipFile, path: string): Promise<Map<string, Entry>
   const entries = new Map<string, Entry>()
   for await (const entry of zip.eachEntry()) {
     const { fileName } = entry
-    // What macOS adds to every zip.
-    if (fileName.endsWith('/') || /(^|\/)(__MACOSX\/|\.DS_Store$)/.test(fileName)) continue
+    if (fileName.endsWith('/') || isClutter(fileName)) continue
     assertRelative(fileName)
     assertPlain(entry, path)
     if (entries.has(fileName)) throw new ModelError(`${path}: holds "${fileName}" twice`)
     entries.set(fileName, entry)
   }
   return entries
+}
+
+/** What macOS and git add to folders: hidden files, which belong to no model. */
+function isClutter(name: string): boolean {
+  return name.split('/').some(part => part === '__MACOSX' || /^\.[^.]/.test(part))
 }
 
 function assertPlain(entry: Entry, path: string): void {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { Compile, Type, type Static } from '@streamsight/schema'
-import { ModelError, type Artifact } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
+import type { Artifact } from '../store/manifest.ts'
 import { nearestNames } from '@streamsight/service'
 import { presetNames } from '../import/preprocessing.ts'
 import { firstFault, modelNamePattern, preprocessingFields, relativePathPattern, Sha256 } from '../store/schema.ts'

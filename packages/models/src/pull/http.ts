@@ -89,12 +89,16 @@ export function toDownloadError(
   const options = { transient: !permanent.test(code), cause: error }
   if (certificate.test(code))
     return new DownloadError(
-      `${host} shows a certificate that is not trusted (${code}): if your network inspects TLS, name its certificate in NODE_EXTRA_CA_CERTS`,
+      `${host} shows a certificate that is not trusted (${code}): ` +
+        'if your network inspects TLS, name its certificate in NODE_EXTRA_CA_CERTS',
       options
     )
   if (unreachable.test(code))
     return new DownloadError(
-      `can't reach ${host} (${code})${usesProxy ? ' through the proxy that HTTPS_PROXY or HTTP_PROXY names' : '; if this network needs a proxy, set HTTPS_PROXY=http://host:port'}`,
+      `can't reach ${host} (${code})` +
+        (usesProxy
+          ? ' through the proxy that HTTPS_PROXY or HTTP_PROXY names'
+          : '; if this network needs a proxy, set HTTPS_PROXY=http://host:port'),
       options
     )
   if (stalled.test(code)) return new DownloadError(`${host} sent nothing for ${stallMs / 1_000} s`, options)

@@ -4,7 +4,7 @@ import { localName, type CatalogEntry, type CatalogFile } from './catalog.ts'
 import { bytesHere, download, type Download, type DownloadOptions } from './download.ts'
 import { importModel, type Imported } from '../import/import.ts'
 import type { Trial } from '../import/trial.ts'
-import { ModelError } from '../store/manifest.ts'
+import { ModelError } from '../store/error.ts'
 import { DownloadError } from './http.ts'
 import { openModel, verifyArtifact, type Model } from '../store/store.ts'
 
@@ -83,7 +83,8 @@ async function assertRoom(files: CatalogFile[], dir: string): Promise<void> {
   const needed = 3 * total - (await receivedOf(files, dir))
   if (needed > free)
     throw new DownloadError(
-      `${dir}: ${Math.ceil(needed / 1e6)} MB are needed, but the disk has only ${Math.floor(free / 1e6)} MB left: make room, or choose another folder with --models-dir`
+      `${dir}: ${Math.ceil(needed / 1e6)} MB are needed, but the disk has only ${Math.floor(free / 1e6)} MB left: ` +
+        'make room, or choose another folder with --models-dir'
     )
 }
 

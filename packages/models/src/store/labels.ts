@@ -1,5 +1,6 @@
 import { Compile, Type } from '@streamsight/schema'
-import { ModelError, parseJson } from './manifest.ts'
+import { ModelError } from './error.ts'
+import { parseJson } from './manifest.ts'
 
 /** A class's name, and its identifier where it has one: ImageNet has two cranes, n02012849 and n03126707. */
 export interface Label {

@@ -1,4 +1,5 @@
 import { Compile, Type, type Static } from '@streamsight/schema'
+import { ModelError } from './error.ts'
 import { firstFault, modelNamePattern, preprocessingFields, relativePathPattern, Sha256 } from './schema.ts'
 
 const RelativePath = Type.String({ pattern: relativePathPattern, description: 'Within the model’s directory' })
@@ -100,11 +101,6 @@ export function activationOf({ output }: Manifest, artifact: Artifact): Manifest
 
 export function precisionOf({ precision = 'float32' }: Artifact): Precision {
   return precision
-}
-
-/** Something is wrong with a model on disk; the message names the file or field and what was expected. */
-export class ModelError extends Error {
-  readonly code = 'MODEL'
 }
 
 const schema = Compile(Manifest)

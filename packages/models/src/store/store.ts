@@ -2,7 +2,8 @@ import { readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { digestFile } from './digest.ts'
 import { parseLabels, type Label } from './labels.ts'
-import { ModelError, parseManifest, type Artifact, type Manifest } from './manifest.ts'
+import { ModelError } from './error.ts'
+import { parseManifest, type Artifact, type Manifest } from './manifest.ts'
 
 /** A model directory whose manifest and labels have been read and agree. */
 export interface Model {

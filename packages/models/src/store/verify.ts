@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { ModelError, type Artifact } from './manifest.ts'
+import { ModelError } from './error.ts'
+import type { Artifact } from './manifest.ts'
 import { openModel, verifyFile } from './store.ts'
 
 /** One file of a model and what is wrong with it, if anything. */

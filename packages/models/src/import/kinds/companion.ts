@@ -1,5 +1,6 @@
 import type { Facts, PixelFacts } from '../inspected.ts'
-import { ModelError, type Artifact } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
+import type { Artifact } from '../../store/manifest.ts'
 import type { Preprocessing } from '../preprocessing.ts'
 import { readTextFile } from '../text-file.ts'
 

@@ -1,4 +1,4 @@
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { pixelFacts, type Companion, type JsonObject } from './companion.ts'
 
 /** What Azure Custom Vision puts beside an exported model. */

@@ -1,7 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { readLabelList } from '../labels.ts'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { readJsonObject, type Companion, type JsonObject } from './companion.ts'
 import { readCustomVision } from './custom-vision.ts'
 import { isHuggingFace, readHuggingFace } from './hugging-face.ts'

@@ -1,7 +1,7 @@
 import type { Label } from '../../store/labels.ts'
 import { labelsOfJson } from '../labels.ts'
 import type { Facts, Size } from '../inspected.ts'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import type { Preprocessing } from '../preprocessing.ts'
 import { channelsIn, isObject, numberIn, pixelFacts, type Companion, type JsonObject } from './companion.ts'
 import { readTimm } from './timm.ts'

@@ -1,7 +1,7 @@
-import { fromPython, labelsFromJson } from '../labels/json.ts'
+import { labelsFromJson } from '../labels/json.ts'
+import { jsonOfPython } from '../labels/python.ts'
 import type { Label } from '../../store/labels.ts'
-import { inOrder } from '../labels/label.ts'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { isObject, pixelFacts, type Companion } from './companion.ts'
 import { readCustomVision } from './custom-vision.ts'
 import { readTimm } from './timm.ts'
@@ -81,14 +81,12 @@ function readPixelFormat(metadata: ReadonlyMap<string, string>): Companion {
 
 const labelKeys = ['names', 'id2label', 'labels', 'classes', 'class_names']
 
-/** As JSON or as a Python dict by index; anything else under these names may be no labels at all. */
+/** As JSON or as Python prints a list or dict; anything else under these names may be no labels at all. */
 function labelsIn(metadata: ReadonlyMap<string, string>, path: string): { value: Label[]; from: string } | undefined {
   for (const key of labelKeys) {
     const text = metadata.get(key)
     if (text === undefined) continue
-    const dict = fromPython(text)
-    const value = parse(text)
-    if (dict !== undefined) return { value: inOrder(dict, path), from: `metadata "${key}"` }
+    const value = parse(text) ?? parse(jsonOfPython(text))
     if (isObject(value) || Array.isArray(value))
       return { value: labelsFromJson(value, path), from: `metadata "${key}"` }
   }

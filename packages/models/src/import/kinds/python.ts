@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { access, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { platform } from 'node:os'
 import { join } from 'node:path'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 
 /** What converts a SavedModel, tried together on 2026-11-25 with Python 3.11; macOS has no `tensorflow-cpu`. */
 export const pythonPins: readonly string[] = [

@@ -1,46 +1,86 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { pythonPins } from './python.ts'
 
-/** Files that can't be served, and the lines that make one of them that can. `file` and `name` are with and without ending. */
-type WayOut = (file: string, name: string) => string
+/** Files that can't be served: what one is, and then the lines that make one of it that can. `name` is `file` without its ending. */
+type WayOut = (file: string, name: string) => string[]
 
 const pipInstall = `pip install ${pythonPins.join(' ')}`
 
 const importIt = (name: string, settings = '') => `npm run model -- import ${name}.onnx --labels labels.txt${settings}`
 
-const fromTorch = (name: string, load: string) =>
-  [
-    `import torch; ${load}`,
-    `torch.onnx.export(model.eval(), torch.randn(1, 3, 224, 224), "${name}.onnx", input_names=["input"], dynamic_axes={"input": {0: "batch"}})`,
-    importIt(name, ' --preprocessing imagenet')
-  ].join('\n')
+const fromTorch = (name: string, load: string): string[] => [
+  `import torch; ${load}`,
+  `torch.onnx.export(model.eval(), torch.randn(1, 3, 224, 224), "${name}.onnx", ` +
+    'input_names=["input"], dynamic_axes={"input": {0: "batch"}})',
+  importIt(name, ' --preprocessing imagenet')
+]
+
+const fromTensorFlow = (name: string, options: string): string[] => [
+  pipInstall,
+  `python -m tf2onnx.convert --opset 17 ${options} --output ${name}.onnx`,
+  importIt(name)
+]
 
 const wayOuts: Record<string, WayOut> = {
-  torch: (file, name) =>
-    `PyTorch keeps weights there and leaves the network in Python code. Export it to ONNX where it was trained (an Ultralytics model: yolo export model=${file} format=onnx dynamic=True):\n${fromTorch(name, `model.load_state_dict(torch.load("${file}"))`)}`,
-  safetensors: (_file, name) =>
-    `it holds weights without a network. Export the Hugging Face model that it belongs to, then import the folder:\npip install "optimum[onnxruntime]"\noptimum-cli export onnx --task image-classification --model <folder of ${name}.safetensors> exported\nnpm run model -- import exported`,
-  tflite: (file, name) =>
-    `TensorFlow Lite can't be served here. Convert it to ONNX (a quantized one with --dequantize):\n${pipInstall}\npython -m tf2onnx.convert --opset 17 --tflite ${file} --output ${name}.onnx\n${importIt(name)}`,
-  frozen: (file, name) =>
-    `a frozen TensorFlow graph. Convert it to ONNX; saved_model_cli or Netron show the names of its input and output:\n${pipInstall}\npython -m tf2onnx.convert --opset 17 --graphdef ${file} --inputs input:0 --outputs output:0 --output ${name}.onnx\n${importIt(name)}`,
-  fastai: (file, name) =>
-    `a fastai learner, which is a Python pickle. Export it to ONNX (its labels are learn.dls.vocab):\n${fromTorch(name, `from fastai.vision.all import load_learner; model = load_learner("${file}").model`)}`,
-  sklearn: () =>
-    'a scikit-learn model, which takes rows of numbers and no pictures: no form of it can be served here. Train a network on the same pictures instead; Teachable Machine needs no code:\n1. open https://teachablemachine.withgoogle.com/train/image and drop the folders of pictures in\n2. "Export Model" > Tensorflow.js > Download gives converted_tfjs.zip\n3. npm run model -- import converted_tfjs.zip',
-  pickle: (file, name) =>
-    `a Python pickle; only the program that wrote it can read it. If it holds a PyTorch model, export that to ONNX:\n${fromTorch(name, `model = torch.load("${file}", weights_only=False)`)}`,
-  coreml: (_file, name) =>
-    `Core ML can't be converted back. Export the model that it was made from to ONNX; for PyTorch:\n${fromTorch(name, 'model = ...  # what was given to coremltools.convert')}`,
-  tensorrt: (_file, name) =>
-    `a TensorRT engine runs on the GPU that it was built on, and nowhere else. Import the ONNX file that it was built from:\nls *.onnx\ntrtexec --help | grep -- --onnx   # the option that named it\n${importIt(name)}`,
-  openvino: (_file, name) =>
-    `OpenVINO's form can't be converted back. Import the ONNX file that it was made from, or export the model anew; for PyTorch:\n${fromTorch(name, 'model = ...  # what was given to openvino.convert_model')}`,
-  paddle: (file, name) =>
-    `a PaddlePaddle model. Convert it to ONNX:\npip install paddle2onnx\npaddle2onnx --model_dir . --model_filename ${file} --params_filename ${name}.pdiparams --save_file ${name}.onnx\n${importIt(name)}`
+  torch: (file, name) => [
+    'PyTorch keeps weights there and leaves the network in Python code. Export it to ONNX where it was trained ' +
+      `(an Ultralytics model: yolo export model=${file} format=onnx dynamic=True):`,
+    ...fromTorch(name, `model.load_state_dict(torch.load("${file}"))`)
+  ],
+  safetensors: (_file, name) => [
+    'it holds weights without a network. Export the Hugging Face model that it belongs to, then import the folder:',
+    'pip install "optimum[onnxruntime]"',
+    `optimum-cli export onnx --task image-classification --model <folder of ${name}.safetensors> exported`,
+    'npm run model -- import exported'
+  ],
+  tflite: (file, name) => [
+    "TensorFlow Lite can't be served here. Convert it to ONNX (a quantized one with --dequantize):",
+    ...fromTensorFlow(name, `--tflite ${file}`)
+  ],
+  frozen: (file, name) => [
+    'a frozen TensorFlow graph. Convert it to ONNX; saved_model_cli or Netron show the names of its input and output:',
+    ...fromTensorFlow(name, `--graphdef ${file} --inputs input:0 --outputs output:0`)
+  ],
+  fastai: (file, name) => [
+    'a fastai learner, which is a Python pickle. Export it to ONNX (its labels are learn.dls.vocab):',
+    ...fromTorch(name, `from fastai.vision.all import load_learner; model = load_learner("${file}").model`)
+  ],
+  sklearn: () => [
+    'a scikit-learn model, which takes rows of numbers and no pictures: no form of it can be served here. ' +
+      'Train a network on the same pictures instead; Teachable Machine needs no code:',
+    '1. open https://teachablemachine.withgoogle.com/train/image and drop the folders of pictures in',
+    '2. "Export Model" > Tensorflow.js > Download gives converted_tfjs.zip',
+    '3. npm run model -- import converted_tfjs.zip'
+  ],
+  pickle: (file, name) => [
+    'a Python pickle; only the program that wrote it can read it. If it holds a PyTorch model, export that to ONNX:',
+    ...fromTorch(name, `model = torch.load("${file}", weights_only=False)`)
+  ],
+  coreml: (_file, name) => [
+    "Core ML can't be converted back. Export the model that it was made from to ONNX; for PyTorch:",
+    ...fromTorch(name, 'model = ...  # what was given to coremltools.convert')
+  ],
+  tensorrt: (_file, name) => [
+    'a TensorRT engine runs on the GPU that it was built on, and nowhere else. ' +
+      'Import the ONNX file that it was built from:',
+    'ls *.onnx',
+    'trtexec --help | grep -- --onnx   # the option that named it',
+    importIt(name)
+  ],
+  openvino: (_file, name) => [
+    "OpenVINO's form can't be converted back. Import the ONNX file that it was made from, " +
+      'or export the model anew; for PyTorch:',
+    ...fromTorch(name, 'model = ...  # what was given to openvino.convert_model')
+  ],
+  paddle: (file, name) => [
+    'a PaddlePaddle model. Convert it to ONNX:',
+    'pip install paddle2onnx',
+    `paddle2onnx --model_dir . --model_filename ${file} --params_filename ${name}.pdiparams --save_file ${name}.onnx`,
+    importIt(name)
+  ]
 }
 
 const kindsByEnding: Record<string, keyof typeof wayOuts> = {
@@ -72,7 +112,7 @@ export async function refusalOf(path: string, isFolder = false): Promise<ModelEr
   if (kind === undefined || (isFolder && kind !== 'coreml')) return undefined
   const [file, name] = [basename(path), basename(path, extname(path))]
   const wayOut = wayOuts[kind === 'pickle' || kind === 'sklearn' ? await pickled(path, kind) : kind]
-  return wayOut && new ModelError(`${path}: ${wayOut(file, name)}`)
+  return wayOut && new ModelError(`${path}: ${wayOut(file, name).join('\n')}`)
 }
 
 /** A pickle names the modules that it needs near its beginning. */

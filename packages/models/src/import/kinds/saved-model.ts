@@ -1,15 +1,20 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { conversionOf, convertSavedModel, pythonPins, type PythonOptions } from './python.ts'
 
 /** What to do with a SavedModel where Python is not to be used by us. */
 export function refuseSavedModel(dir: string): ModelError {
   const name = basename(dir)
-  return new ModelError(
-    `${dir}: a TensorFlow SavedModel, which must be converted to ONNX. Give --python to do that here, in a Python environment that is made for it (about 1.7 GB), or do it yourself:\npip install ${pythonPins.join(' ')}\npython ${conversionOf(dir, `${name}.onnx`).join(' ')}\nnpm run model -- import ${name}.onnx --labels labels.txt`
-  )
+  const lines = [
+    `${dir}: a TensorFlow SavedModel, which must be converted to ONNX. Give --python to do that here, ` +
+      'in a Python environment that is made for it (about 1.7 GB), or do it yourself:',
+    `pip install ${pythonPins.join(' ')}`,
+    `python ${conversionOf(dir, `${name}.onnx`).join(' ')}`,
+    `npm run model -- import ${name}.onnx --labels labels.txt`
+  ]
+  return new ModelError(lines.join('\n'))
 }
 
 /** Converts a SavedModel into a folder of its own, for as long as `use` takes. */

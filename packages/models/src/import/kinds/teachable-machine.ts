@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { labelsOfJson } from '../labels.ts'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { numberIn, pixelFacts, type Companion, type JsonObject } from './companion.ts'
 
 /**
@@ -36,7 +36,12 @@ function middleSquare(kernel: 'linear' | 'lanczos3', from: string) {
   return pixelFacts({ channels: 'RGB', fit: 'cover', cropFraction: 1, kernel, scale, mean: ones, std: ones }, from)
 }
 
-function assertForPictures({ packageName }: JsonObject, path: string): void {
+function assertForPictures({ packageName, grayscale }: JsonObject, path: string): void {
+  if (grayscale === true)
+    throw new ModelError(
+      `${path}: an embedded model, trained on grey pictures ("grayscale"), which can't be served: ` +
+        'train it as "Standard image model"'
+    )
   if (typeof packageName === 'string' && /teachablemachine\/(?!image)/.test(packageName))
     throw new ModelError(`${path}: a model of ${packageName}; only Teachable Machine's image models classify pictures`)
 }

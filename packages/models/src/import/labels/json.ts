@@ -1,6 +1,7 @@
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import type { Label } from '../../store/labels.ts'
 import { inOrder, type Numbered } from './label.ts'
+import { isJson, jsonOfPython } from './python.ts'
 
 /** Where the files of Hugging Face, Teachable Machine, Ultralytics and others keep their labels, the surest first. */
 const wrappers = [
@@ -15,10 +16,11 @@ const wrappers = [
   'label2id'
 ]
 
-/** The labels in JSON text, or in a Python dict by index, as the list of ImageNet's classes is passed around. */
+/** The labels in JSON text, or in a Python list or dict, as the list of ImageNet's classes is passed around. */
 export function labelsFromJsonText(text: string, path: string): Label[] {
-  const value = parse(text, path)
-  assertNoKeyTwice(text, path)
+  const json = isJson(text) ? text : (jsonOfPython(text) ?? text)
+  const value = parse(json, path)
+  assertNoKeyTwice(json, path)
   return labelsFromJson(value, path)
 }
 
@@ -95,26 +97,8 @@ function parse(text: string, path: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    const dict = fromPython(text)
-    if (dict !== undefined) return inOrder(dict, path)
     throw new ModelError(`${path}: begins like JSON but is not: ${(error as Error).message}`)
   }
-}
-
-/** `{0: 'tench', 1: "lion's mane"}`; undefined where `text` is anything else. */
-export function fromPython(text: string): Numbered[] | undefined {
-  const dict = text.trim()
-  if (!dict.startsWith('{') || !dict.endsWith('}')) return undefined
-  const inner = dict.slice(1, -1).trim()
-  const entry = /\s*(\d{1,9})\s*:\s*(?:'((?:[^'\\\n]|\\.)*)'|"((?:[^"\\\n]|\\.)*)")\s*(?:,|$)/y
-  const found: Numbered[] = []
-  while (entry.lastIndex < inner.length) {
-    const match = entry.exec(inner)
-    if (match === null) return undefined
-    const label = (match[2] ?? match[3] ?? '').replaceAll(/\\(.)/g, '$1').trim()
-    found.push({ index: Number(match[1]), label })
-  }
-  return found.length > 0 ? found : undefined
 }
 
 /** JSON.parse keeps the last of two members with the same key, and a class would lose its label without a word. */
@@ -127,8 +111,10 @@ function assertNoKeyTwice(text: string, path: string): void {
     else if (symbol === '}' || symbol === ']') open.pop()
     else if (isFollowedByColon(text, tokens.lastIndex)) {
       const keys = open.at(-1)
-      if (keys?.has(symbol) === true) throw new ModelError(`${path}: key ${symbol} is there twice`)
-      keys?.add(symbol)
+      // Escapes may write one key in two ways.
+      const key = JSON.parse(symbol) as string
+      if (keys?.has(key) === true) throw new ModelError(`${path}: key ${symbol} is there twice`)
+      keys?.add(key)
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Label } from '../../store/labels.ts'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 
 /** A label and the index that its file gives it. */
 export interface Numbered extends Label {

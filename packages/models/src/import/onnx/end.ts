@@ -43,7 +43,17 @@ const logits = new Set([
 ])
 const pools = new Set(['GlobalAveragePool', 'QLinearGlobalAveragePool', 'ReduceMean', 'AveragePool', 'GlobalMaxPool'])
 const rectifiers = new Set(['Relu', 'Clip', 'LeakyRelu', 'HardSwish', 'Elu', 'PRelu', 'Gelu'])
+const bounds = new Set(['Clip', 'Max', 'Min'])
+/** What is added so that no logarithm of 0 is taken; it changes no answer. */
+const negligible = 1e-4
 const sums = new Set(['Add', 'Sum', 'Sub', 'QLinearAdd', 'Mean'])
+
+/** The node that computes what a tensor holds, behind those that only pass it on. */
+export function originOf({ makers }: OnnxGraph, tensor: string): NodeProto | undefined {
+  let node = makers.get(tensor)
+  while (node !== undefined && passOn.has(node.opType)) node = makers.get(node.input[0] ?? '')
+  return node
+}
 
 /** What a tensor of the graph holds, found from its node backwards; undefined where nobody can tell. */
 export function readEnd(graph: OnnxGraph, tensor: string, known = new Map<string, End | undefined>()): End | undefined {
@@ -71,6 +81,9 @@ function endOf(graph: OnnxGraph, node: NodeProto, follow: Follow): End | undefin
     )
   if (opType === 'Div') return divided(graph, node, follow)
   if (opType === 'Exp') return exponential(node, follow(first))
+  if (opType === 'Log') return logarithm(node, follow(first))
+  if (bounds.has(opType)) return bounded(graph, node, follow)
+  if (opType === 'LpNormalization') return normalized(node)
   if (opType === 'Concat') return joined(graph, node, follow)
   return sums.has(opType) ? summed(graph, node, follow) : undefined
 }
@@ -134,6 +147,24 @@ function exponential(node: NodeProto, end: End | undefined): End | undefined {
   return end?.node.opType === 'LogSoftmax' ? { kind: 'probabilities', mass: 1, node } : undefined
 }
 
+/** As good as logits: their softmax is what the logarithm was taken of. */
+function logarithm(node: NodeProto, end: End | undefined): End | undefined {
+  return end?.kind === 'probabilities' ? { kind: 'logits', node } : undefined
+}
+
+/** Bounds with constants keep probabilities from 0 and 1, for a logarithm that follows elsewhere. */
+function bounded(graph: OnnxGraph, { input }: NodeProto, follow: Follow): End | undefined {
+  const scores = input.filter(name => name !== '' && constantOf(graph, name) === undefined)
+  const end = scores.length === 1 ? follow(scores[0] ?? '') : undefined
+  return end?.kind === 'probabilities' ? end : undefined
+}
+
+/** To a sum of 1: probabilities of whatever is not negative. The run at the end of an import would show other scores. */
+function normalized(node: NodeProto): End | undefined {
+  const isSum = node.attribute.some(({ name, i }) => name === 'p' && i === 1n)
+  return isSum ? { kind: 'probabilities', mass: 1, node } : undefined
+}
+
 /** A sigmoid p beside 1 - p: both classes' probabilities. */
 function joined(graph: OnnxGraph, node: NodeProto, follow: Follow): End | undefined {
   const [first = '', second = '', ...more] = node.input
@@ -148,11 +179,14 @@ function joined(graph: OnnxGraph, node: NodeProto, follow: Follow): End | undefi
 
 /** Sum or mean of several. With a constant, as a bias is, logits stay logits. */
 function summed(graph: OnnxGraph, node: NodeProto, follow: Follow): End | undefined {
-  const ends = node.input
-    .filter(name => constantOf(graph, name) === undefined && !graph.initializers.has(name))
-    .map(follow)
+  const isConstant = (name: string) => constantOf(graph, name) !== undefined || graph.initializers.has(name)
+  const isNegligible = (name: string) =>
+    constantOf(graph, name)?.every(value => Math.abs(value) <= negligible) === true && node.opType !== 'Mean'
+  const terms = node.input.filter(name => !isNegligible(name))
+  const ends = terms.filter(name => !isConstant(name)).map(follow)
   const masses = ends.map(end => (end?.kind === 'probabilities' ? end.mass : undefined))
-  if (masses.every(mass => mass !== undefined) && ends.length === node.input.length && node.opType !== 'Sub') {
+  const isSum = ends.length === terms.length && (node.opType !== 'Sub' || ends.length === 1)
+  if (masses.length > 0 && masses.every(mass => mass !== undefined) && isSum) {
     const sum = masses.reduce((total, mass) => total + mass, 0)
     return { kind: 'probabilities', mass: node.opType === 'Mean' ? sum / ends.length : sum, node }
   }

@@ -9,7 +9,7 @@ import {
   type TensorProto,
   type ValueInfoProto
 } from 'onnx-buf'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import { openSource } from '../source-files.ts'
 import { createReader, fields, type Field, type Read } from './protobuf.ts'
 

@@ -1,10 +1,10 @@
-import { basename, dirname, normalize } from 'node:path'
-import { TensorProto_DataLocation, TensorProto_DataType, type TensorProto, type ValueInfoProto } from 'onnx-buf'
-import { ModelError } from '../../store/manifest.ts'
+import { basename } from 'node:path'
+import { TensorProto_DataType, type ValueInfoProto } from 'onnx-buf'
+import { ModelError } from '../../store/error.ts'
 import type { InspectOptions } from '../inspect.ts'
 import { endsInSigmoid, readPictureShape, type Facts, type Inspected, type PlannedFile } from '../inspected.ts'
 import { rawPixels } from '../preprocessing.ts'
-import { sizeOfSibling } from '../source-files.ts'
+import { externalFiles } from './external.ts'
 import { readFront } from './front.ts'
 import { readOnnxGraph, type OnnxGraph } from './graph-file.ts'
 import { chooseOutput, dimsOf, elementName, type Scores } from './outputs.ts'
@@ -43,7 +43,7 @@ export async function inspectOnnx(path: string, options: InspectOptions): Promis
         : {}),
       ...(graph.outputs.length > 1 ? { output: { value: scores.name, from: 'its outputs' } } : {})
     },
-    notes: batchNotes(dims[0])
+    notes: batchNotes(dims[0], path)
   }
 }
 
@@ -53,7 +53,8 @@ function pictureInput({ inputs, initializers }: OnnxGraph, path: string): ValueI
   const [input] = real
   if (input === undefined || real.length > 1)
     throw new ModelError(
-      `${path}: has ${real.length} inputs (${real.map(({ name }) => name).join(', ')}); a classifier here has one, the picture`
+      `${path}: has ${real.length} inputs (${real.map(({ name }) => name).join(', ')}); ` +
+        'a classifier here has one, the picture'
     )
   return input
 }
@@ -64,7 +65,8 @@ function assertInputType({ name, type }: ValueInfoProto, path: string): number {
   const elemType = type?.value.case === 'tensorType' ? type.value.value.elemType : undefined
   if (elemType !== undefined && inputTypes.includes(elemType)) return elemType
   throw new ModelError(
-    `${path}: input "${name}" is ${elementName(elemType)}; the engines take float32, float16 or uint8: export the model again with one of these`
+    `${path}: input "${name}" is ${elementName(elemType)}; the engines take float32, float16 or uint8: ` +
+      'export the model again with one of these'
   )
 }
 
@@ -74,9 +76,16 @@ function factsOf(scores: Scores, { labelCount }: InspectOptions, path: string): 
   const from = `output "${name}"${end === undefined ? '' : `, ${end.node.opType}`}`
   const classes = count === 1 ? 2 : count
   if (end?.kind === 'sigmoid' && count !== 1) throw endsInSigmoid(path, end.node.opType)
+  if (end?.kind === 'probabilities' && count === 1)
+    throw new ModelError(
+      `${path}: output "${name}" gives one score through ${end.node.opType}, which is 1 for every picture: ` +
+        'a single unit needs a sigmoid, and softmax a unit for each class; train it so'
+    )
   if (end?.kind === 'features' && labelCount !== count)
     throw new ModelError(
-      `${path}: output "${name}" gives ${count ?? 'some'} features of the picture (it ends in ${end.node.opType}), no scores of classes: export the whole classifier, with its last layer; if these are scores, give their labels with --labels`
+      `${path}: output "${name}" gives ${count ?? 'some'} features of the picture (it ends in ${end.node.opType}), ` +
+        'no scores of classes: export the whole classifier, with its last layer; ' +
+        'if these are scores, give their labels with --labels'
     )
   return {
     classes: classes === undefined ? undefined : { value: classes, from },
@@ -92,7 +101,8 @@ function activationOf({ end, count }: Scores, { path, from }: { path: string; fr
     case 'probabilities':
       if (Math.abs(end.mass - 1) < 0.01) return { value: 'softmax', from }
       throw new ModelError(
-        `${path}: ends in probabilities that sum to ${Number(end.mass.toPrecision(3))} (${end.node.opType}): export it with their mean instead`
+        `${path}: ends in probabilities that sum to ${Number(end.mass.toPrecision(3))} (${end.node.opType}): ` +
+          'export it with their mean instead'
       )
     case 'logits':
     case 'features':
@@ -111,41 +121,16 @@ async function graphFile(path: string, graph: OnnxGraph, { name, tensor, count }
   return { path: basename(path), content: await withOutput(path, graph, { tensor, classes: count }) }
 }
 
-function batchNotes(batch: number | undefined): string[] {
+/** A worker fills up and runs whole batches only: larger ones would cost gigabytes and seconds for one picture. */
+const largestBatch = 256
+
+function batchNotes(batch: number | undefined, path: string): string[] {
   if (batch === undefined) return []
-  return [
-    `it was exported for exactly ${batch === 1 ? 'one picture' : `${batch} pictures`} at a time, which costs throughput: a dynamic batch would be better`
-  ]
-}
-
-/** Files beside the graph that hold weights too large for it, or kept apart by the exporter. */
-async function externalFiles({ initializers, nodes }: OnnxGraph, path: string): Promise<PlannedFile[]> {
-  const constants = nodes.flatMap(({ attribute }) => attribute.flatMap(({ t }) => t ?? []))
-  const external = [...initializers.values(), ...constants].filter(isExternal)
-  const locations = new Map<string, number>()
-  for (const tensor of external) {
-    const { location, end } = placeOf(tensor, path)
-    locations.set(location, Math.max(end, locations.get(location) ?? 0))
-  }
-  for (const [location, end] of locations) {
-    const bytes = await sizeOfSibling(dirname(path), location)
-    if (end > bytes) throw new ModelError(`${path}: wants ${end} bytes of "${location}", which has ${bytes}`)
-  }
-  return [...locations.keys()].map(location => ({ path: location, folder: dirname(path) }))
-}
-
-function isExternal({ dataLocation }: TensorProto): boolean {
-  return dataLocation === TensorProto_DataLocation.EXTERNAL
-}
-
-/** Which file holds a tensor's values, and how much of it must be there. */
-function placeOf({ name, externalData }: TensorProto, path: string): { location: string; end: number } {
-  const value = (wanted: string) => externalData.find(({ key }) => key === wanted)?.value
-  const location = value('location')
-  if (location === undefined)
-    throw new ModelError(`${path}: the values of "${name}" lie in another file, but it doesn't say in which`)
-  const [offset, length] = [Number(value('offset') ?? 0), Number(value('length') ?? 0)]
-  if (!(offset >= 0 && length >= 0))
-    throw new ModelError(`${path}: the place of "${name}" in "${location}" is no number`)
-  return { location: normalize(location).replaceAll('\\', '/'), end: offset + length }
+  const pictures = batch === 1 ? 'one picture' : `${batch} pictures`
+  if (batch > largestBatch)
+    throw new ModelError(
+      `${path}: was exported for exactly ${pictures} at a time, and at most ${largestBatch} are run: ` +
+        'export it with a dynamic batch'
+    )
+  return [`it was exported for exactly ${pictures} at a time, which costs throughput: a dynamic batch would be better`]
 }

@@ -1,9 +1,9 @@
 import { TensorProto_DataType, type NodeProto, type ValueInfoProto } from 'onnx-buf'
 import type { Label } from '../../store/labels.ts'
-import { ModelError } from '../../store/manifest.ts'
+import { ModelError } from '../../store/error.ts'
 import type { InspectOptions } from '../inspect.ts'
 import type { Dims } from '../inspected.ts'
-import { readEnd, type End } from './end.ts'
+import { originOf, readEnd, type End } from './end.ts'
 import type { OnnxGraph } from './graph-file.ts'
 
 /** An output that may hold one score a class. */
@@ -72,13 +72,12 @@ function scoresOf(graph: OnnxGraph, output: ValueInfoProto, batch: number | unde
   if (map?.opType === 'ZipMap') return ofMap(graph, name, map)
   const tensor = type?.value.case === 'tensorType' ? type.value.value : undefined
   const dims = tensor === undefined ? [] : dimsOf(output)
-  const end = readEnd(graph, name)
   return {
     name,
     tensor: name,
     count: countOf(graph, dims, { name, batch }),
-    end,
-    fault: faultOf(tensor?.elemType, dims)
+    end: readEnd(graph, name),
+    fault: originOf(graph, name)?.opType === 'TopK' ? sorted : faultOf(tensor?.elemType, dims)
   }
 }
 
@@ -94,13 +93,18 @@ function ofMap(graph: OnnxGraph, name: string, { input, attribute }: NodeProto):
   return { name, tensor, count: texts.length || undefined, end, labels: texts.map(label => ({ label })) }
 }
 
+const sorted = 'ends in TopK, whose scores are sorted and so no longer in the order of the classes: export all scores'
+
 function faultOf(type: number | undefined, dims: Dims): string | undefined {
   if (type === undefined) return 'is no tensor'
   if (type !== TensorProto_DataType.FLOAT && type !== TensorProto_DataType.FLOAT16)
     return `is ${elementName(type)}, and scores are float32 or float16: export the model with its scores as an output`
   // One for each class, and ones around it, as SqueezeNet ends.
   if (dims.slice(1).filter(dim => dim !== undefined && dim !== 1).length > 1)
-    return `is [${dims.map(dim => dim ?? 'N').join(', ')}], no vector with one score a class: this model makes pictures, boxes or features, not classes; only classifiers are served here`
+    return (
+      `is [${dims.map(dim => dim ?? 'N').join(', ')}], no vector with one score a class: ` +
+      'this model makes pictures, boxes or features, not classes; only classifiers are served here'
+    )
   return undefined
 }
 
