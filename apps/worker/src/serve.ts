@@ -30,6 +30,8 @@ export function serve({ consumer, pipeline, outcomes, rate, clock, lock, maxDeli
   const sizes: number[] = []
   let draining = false
   let unsure = true
+  /** What the former life of this name held has been taken over. */
+  let inherited = false
   let nextReapMs = 0
   let failing = false
   let reading = Promise.resolve()
@@ -92,12 +94,16 @@ export function serve({ consumer, pipeline, outcomes, rate, clock, lock, maxDeli
     return Math.max(1, Math.floor(limits.readBytes / p95))
   }
 
-  /** What was delivered to this name and is not in hand: to its former life, or into a connection that died. */
+  /**
+   * What was delivered to this name and is not in hand: to its former life, or into a connection that died. Of the latter nobody
+   * knows anything against the image, so that delivery does not count.
+   */
   async function recoverOwn(): Promise<void> {
     unsure = false
     await consumer.ensureGroup()
     const pending = await consumer.pending({ idleMs: 0, mine: true, count: 1_000 })
-    await takeOver(pending, 0)
+    await takeOver(inherited ? pending.map(neverArrived) : pending, 0)
+    inherited = true
   }
 
   /** What another worker took and shows no sign of life for. Jittered, so that the workers of a fleet take turns. */
@@ -164,4 +170,8 @@ export function serve({ consumer, pipeline, outcomes, rate, clock, lock, maxDeli
       'Ignored a job that no worker of this version can read'
     )
   }
+}
+
+function neverArrived(pending: Pending): Pending {
+  return { ...pending, deliveries: Math.max(0, pending.deliveries - 1) }
 }

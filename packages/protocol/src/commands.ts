@@ -85,13 +85,13 @@ export function createCommands(send: Send) {
       }))
     },
 
-    /** Takes over an entry if it was idle for `idleMs`; of several that try, one gets it. Counts as a delivery. */
+    /** Takes over an entry if it was idle for `idleMs`, as its delivery number `deliveries`; of several that try, one gets it. */
     async claimEntry(
       { stream, group, consumer }: GroupRef,
-      { id, idleMs }: { id: string; idleMs: number }
+      { id, idleMs, deliveries }: { id: string; idleMs: number; deliveries: number }
     ): Promise<Entry<Buffer> | undefined> {
       const reply = (await send('XCLAIM', client =>
-        binary(client).xClaim(stream, group, consumer, idleMs, id)
+        binary(client).xClaim(stream, group, consumer, idleMs, id, { RETRYCOUNT: deliveries })
       )) as Array<RawEntry<Buffer> | null>
       return reply[0] ? toEntry(reply[0]) : undefined
     },

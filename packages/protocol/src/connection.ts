@@ -107,6 +107,7 @@ export function createConnection(options: ConnectOptions): Connection {
       await tolerate('load scripts', () => opened.send('SCRIPT LOAD', client => client.scriptLoad(text)))
     const restored = await tolerate('subscribe', () => subscriptions.restore(opened))
     link = opened
+    void tolerate('unsubscribe', subscriptions.leaveUnwanted)
     if (reported) log.info({ event: 'redis-back', connection: name }, 'Redis is back')
     reported = false
     for (const listener of listeners) listener()
@@ -129,6 +130,7 @@ export function createConnection(options: ConnectOptions): Connection {
     for (await sleep(limits.checkIntervalMs); link === opened; await sleep(limits.checkIntervalMs)) {
       try {
         await subscriptions.restore(opened)
+        void tolerate('unsubscribe', subscriptions.leaveUnwanted)
         for (const listener of listeners) listener()
         return
       } catch (error) {

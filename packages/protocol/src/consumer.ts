@@ -64,15 +64,17 @@ export function createConsumer(
     },
 
     /**
-     * Takes over a pending entry if it was idle for `idleMs`; of several workers that try, one gets it. Undefined for the
-     * others, and for an entry that no worker can read: an error would stop the caller at it again and again. `read`
-     * reported that one, and it stays pending until it is trimmed.
+     * Takes over a pending entry if it was idle for `idleMs`; of several workers that try, one gets it. It counts as one delivery
+     * more than `pending` says: a caller that knows of some that never arrived says fewer. Undefined for the others, and for
+     * an entry that no worker can read: an error would stop the caller at it again and again. `read` reported that one, and
+     * it stays pending until it is trimmed.
      */
     async claim(pending: Pending, idleMs: number): Promise<Delivery | undefined> {
-      const entry = await blocking.claimEntry(ref, { id: pending.entry, idleMs })
+      const deliveries = pending.deliveries + 1
+      const entry = await blocking.claimEntry(ref, { id: pending.entry, idleMs, deliveries })
       if (entry === undefined) return undefined
       try {
-        return toDelivery(entry, pending.deliveries + 1)
+        return toDelivery(entry, deliveries)
       } catch {
         return undefined
       }

@@ -14,6 +14,7 @@ const retryMs = 250
 export function createSubscriptions(current: () => Link | undefined) {
   const listeners = new Map<string, MessageListener>()
   const leaving = new Map<string, Promise<void>>()
+  let restored: string[] = []
 
   return {
     /** Channels listened to, those still to be left included. */
@@ -46,10 +47,15 @@ export function createSubscriptions(current: () => Link | undefined) {
 
     /** Makes a new socket hear what the one before heard. Rejects if it ends meanwhile or Redis refuses. */
     async restore(link: Link): Promise<void> {
-      const wanted = [...listeners.keys()]
-      if (wanted.length === 0) return
-      await link.send('SUBSCRIBE', client => client.subscribe(wanted, dispatch))
-      await Promise.all(wanted.filter(channel => !listeners.has(channel)).map(channel => leave(channel, link)))
+      restored = [...listeners.keys()]
+      if (restored.length > 0) await link.send('SUBSCRIBE', client => client.subscribe(restored, dispatch))
+    },
+
+    /** Leaves what nobody wanted any more while it was restored. To be called once `current` is the restored socket: until then nobody could leave. */
+    async leaveUnwanted(): Promise<void> {
+      const unwanted = restored.filter(channel => !listeners.has(channel))
+      restored = []
+      await Promise.all(unwanted.map(channel => leave(channel)))
     }
   }
 
@@ -57,7 +63,8 @@ export function createSubscriptions(current: () => Link | undefined) {
     listeners.get(channel)?.(message)
   }
 
-  async function leave(channel: string, link = current()): Promise<void> {
+  async function leave(channel: string): Promise<void> {
+    const link = current()
     if (link === undefined) return
     const left = leaving.get(channel) ?? untilLeft(channel, link).finally(() => leaving.delete(channel))
     leaving.set(channel, left)

@@ -101,6 +101,16 @@ test('each delivery is counted, over all workers', async t => {
   assert.deepEqual([deliveries, second?.deliveries, third?.deliveries], [1, 2, 3])
 })
 
+test('a delivery that never arrived can be left out of the count', async t => {
+  const lab = await openLab(t, redis.url)
+  const [a, b] = [await lab.worker('a'), await lab.worker('b')]
+  await lab.delivered(a)
+  const lost = await onlyPending(a)
+  const again = await a.claim({ ...lost, deliveries: lost.deliveries - 1 }, 0)
+  assert.equal(again?.deliveries, 1)
+  assert.equal((await onlyPending(b)).deliveries, 1)
+})
+
 test('earlier enqueueings count as deliveries', async t => {
   const lab = await openLab(t, redis.url)
   const [a, b] = [await lab.worker('a'), await lab.worker('b')]
