@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { deflateSync } from 'node:zlib'
 import { decodeBmp } from '../src/pixels/bmp.ts'
+import type { ImageFormat } from '@streamsight/images'
+import { bmpBomb, gifBomb, jpegBomb, pngBomb, tiffBomb } from './support/claims.ts'
 import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
 import { decoderOf, draw, pngChunk } from './support/pictures.ts'
 
-/** Bombs whose pixels are few: what is large is around them. Those that lie about their size are in formats.test.ts. */
+/** Bombs whose pixels are few: what is large is around them.  */
 async function assertModest(what: string, work: () => Promise<void>): Promise<void> {
   const before = process.memoryUsage().rss
   await work()
@@ -65,4 +67,26 @@ test('a BMP without its pixels is refused', () => {
     head.writeUInt32LE(value, at)
   head.writeUInt16LE(24, 28)
   assert.throws(() => decodeBmp(head), RangeError)
+})
+
+test('a picture of a few kilobytes that would be gigabytes is refused before anything is allocated', async t => {
+  const bombs: Array<{ image: Buffer; type: ImageFormat }> = [
+    { image: pngBomb(30_000), type: 'png' },
+    { image: await jpegBomb(30_000), type: 'jpeg' },
+    { image: await tiffBomb(30_000), type: 'tiff' },
+    { image: gifBomb(30_000), type: 'gif' },
+    { image: bmpBomb(30_000), type: 'bmp' }
+  ]
+  const decoder = await decoderOf(fieldsInput)
+  for (const { image, type } of bombs) {
+    await t.test(`${type} ${decoder.name}`, async () => {
+      const before = process.memoryUsage().rss
+      await assert.rejects(decoder.decode(image, type), { code: 'TOO_MANY_PIXELS' })
+      assert.ok(image.length < 10_000)
+      assert.ok(
+        process.memoryUsage().rss - before < 100e6,
+        `${Math.round((process.memoryUsage().rss - before) / 1e6)} MB were allocated`
+      )
+    })
+  }
 })
