@@ -67,10 +67,11 @@ export function readItems(bytes: Buffer): Items {
   }
 }
 
-/** Throws a FormatError if items lie in the same bytes again and again: to put them together would cost more than the file. */
+/** Throws a FormatError if items in pieces have more bytes than the file: to put them together would cost more than to read it. */
 function assertModest(places: Map<number, Place[]>, bytes: Buffer): void {
-  const total = [...places.values()].flat().reduce((sum, { length }) => sum + length, 0)
-  if (total > 2 * bytes.length) throw new FormatError('The picture file has items that lie over each other')
+  const pieces = [...places.values()].filter(({ length }) => length > 1).flat()
+  const total = pieces.reduce((sum, { length }) => sum + length, 0)
+  if (total > bytes.length) throw new FormatError('The picture file has items whose pieces lie over each other')
 }
 
 function find(boxes: Iterable<Box>, wanted: string): Buffer {

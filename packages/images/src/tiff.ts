@@ -1,4 +1,5 @@
-import { FormatError, type Format, type FirstFrame, type Measured } from './format.ts'
+import { createSteps, FormatError, type Format, type FirstFrame, type Measured } from './format.ts'
+import { isProgressive, readJpegHeader } from './jpeg.ts'
 import { readDirectory, tags, valueOf, valuesOf, type Directory } from './tiff-directory.ts'
 import { planesOf } from './tiff-planes.ts'
 
@@ -87,7 +88,10 @@ function assertSupported(directory: Directory): void {
   if (isTiledInPlanes(directory) && ![1, 2].includes(photometric)) refuse(`tiles of separate planes in ${colours.name}`)
 }
 
-/** libtiff shows what is missing as black. Throws a FormatError if a strip or tile ends outside of the file. */
+/**
+ * libtiff shows what is missing as black, and goes through all passes of a JPEG. Throws a FormatError if a strip or tile ends outside
+ * of the file, or is made of passes.
+ */
 function assertWhole(directory: Directory): void {
   const isTiled = directory.entries.has(tags.tileWidth)
   const offsets = valuesOf(directory, isTiled ? tags.tileOffsets : tags.stripOffsets)
@@ -96,6 +100,16 @@ function assertWhole(directory: Directory): void {
     throw new FormatError(`The TIFF has ${offsets.length} parts, which no honest file has`)
   const isCut = offsets.some((offset, i) => offset + (lengths[i] ?? 0) > directory.bytes.length)
   if (isCut) throw new FormatError('The tiff image is truncated or corrupt')
+  if (compressionOf(directory) === jpegCompression) assertSequential(directory.bytes, new Set(offsets))
+}
+
+/** Segments before the pixels of all strips together. */
+const mostSegments = 500_000
+
+function assertSequential(bytes: Buffer, offsets: Set<number>): void {
+  const step = createSteps('TIFF', mostSegments)
+  for (const offset of offsets)
+    if (isProgressive(readJpegHeader(bytes.subarray(offset), step))) refuse('progressive JPEG in it')
 }
 
 function refuse(what: string): never {

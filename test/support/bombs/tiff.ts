@@ -113,6 +113,14 @@ export function tiffBombs(): Bomb[] {
     },
     { name: 'tiff whose strip unpacks to 1 GB', image: tiff({ compression: deflate }, [zeros(1_000_000_000)]) },
     {
+      name: 'tiff of 1,000,000 × 49',
+      image: tiff({ width: 1_000_000, height: 49, compression: deflate }, [zeros(147_000_000)])
+    },
+    {
+      name: 'tiff of 49 × 1,000,000',
+      image: tiff({ width: 49, height: 1_000_000, compression: deflate }, [zeros(147_000_000)])
+    },
+    {
       name: 'tiff 49 million wide',
       image: tiff({ width: 49_000_000, height: 1, compression: deflate }, [zeros(147_000_000)])
     },
