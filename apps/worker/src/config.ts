@@ -36,7 +36,7 @@ export const configSchema = Type.Object({
     default: 400_000_000,
     minimum: 50_000_000,
     description:
-      'Bytes of memory that decoding may take at a time: more pictures wait, and one that needs more alone is refused. The default allows e.g. 25 megapixels of AVIF and 13 of HEIC'
+      'Bytes of memory that decoding may take at a time: more pictures wait, and one that needs more alone is refused. The default allows e.g. 25 megapixels of AVIF and 30 of HEIC'
   }),
   MAX_DELIVERIES: Type.Integer({
     default: 3,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { deflateSync } from 'node:zlib'
 import { decodeBmp } from '../src/pixels/bmp.ts'
+import { withinMemory } from '../src/pixels/decode-memory.ts'
 import type { ImageFormat } from '@streamsight/images'
 import { bmpBomb, gifBomb, jpegBomb, pngBomb, tiffBomb } from './support/claims.ts'
 import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
@@ -89,4 +90,32 @@ test('a picture of a few kilobytes that would be gigabytes is refused before any
       )
     })
   }
+})
+
+test('A4, A9: a small picture waits for no large ones, and these take turns', async () => {
+  const running: string[] = []
+  const finish: Array<() => void> = []
+  const slow = {
+    name: 'slow',
+    close: async () => {},
+    async decode(image: Buffer) {
+      running.push(image.length > 1_000 ? 'large' : 'small')
+      await new Promise<void>(resolve => finish.push(resolve))
+      return new Uint8Array(0)
+    }
+  }
+  const onWedged = (what: string) => assert.fail(what)
+  const decoder = withinMemory(slow, { maxPixels: 50e6, maxBytes: 400e6, maxRunning: 4, onWedged })
+  const large = Buffer.concat([bmpBomb(2_500), Buffer.alloc(1_000)])
+  const small = bmpBomb(32)
+  const all = [large, large, large, small, large, small].map(image => decoder.decode(image, 'bmp'))
+  await new Promise(resolve => setImmediate(resolve))
+  const first = [...running]
+  while (running.length < all.length || finish.length > 0) {
+    finish.shift()?.()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  await Promise.all(all)
+  assert.deepEqual(first, ['large', 'large', 'small', 'small'])
+  assert.deepEqual(running.slice(4), ['large', 'large'])
 })

@@ -117,6 +117,10 @@ export function tiffBombs(): Bomb[] {
       image: tiff({ width: 1_000_000, height: 49, compression: deflate }, [zeros(147_000_000)])
     },
     {
+      name: 'tiff of 100,000 × 490',
+      image: tiff({ width: 100_000, height: 490, compression: deflate }, [zeros(147_000_000)])
+    },
+    {
       name: 'tiff of 49 × 1,000,000',
       image: tiff({ width: 49, height: 1_000_000, compression: deflate }, [zeros(147_000_000)])
     },

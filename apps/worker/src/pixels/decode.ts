@@ -11,7 +11,9 @@ import { createLibvips, type Source } from './libvips.ts'
  */
 export async function createDecoder(input: Input): Promise<Decoder> {
   const libvips = await createLibvips(input)
-  const [bmp, heic] = [createBmpDecoder(), await createHeicDecoder()]
+  const { width, height, fit, cropFraction, kernel } = input
+  const target = { width, height, fit, cropFraction, kernel }
+  const [bmp, heic] = [createBmpDecoder(target), createHeicDecoder(target)]
 
   return {
     name: ['libvips', bmp.name, ...(heic ? [heic.name] : [])].join('+'),

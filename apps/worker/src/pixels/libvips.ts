@@ -2,8 +2,8 @@ import sharp, { type Sharp } from 'sharp'
 import type { Input } from '@streamsight/models'
 import { orientationOf, readJpegHeader, type FirstFrame, type ImageFormat, type Size } from '@streamsight/images'
 import { DecodeError, decodeTimeoutMs, type Raster } from './decoder.ts'
-import { frameOf } from './frame.ts'
-import { enlarge, pickNearest } from './resample.ts'
+import { frameOf, type Frame } from './frame.ts'
+import { enlarge, pickNearest, sourceOf, type Part } from './resample.ts'
 import { isSrgb } from './srgb-profile.ts'
 import { toRgb } from './ycbcr.ts'
 
@@ -60,14 +60,19 @@ export async function createLibvips(input: Input) {
   async function fit(picture: Sharp, upright: Size, format?: ImageFormat): Promise<Uint8Array> {
     const frame = frameOf(upright, input)
     const { scaled } = frame
-    if (input.kernel === 'nearest') return pickNearest(await raw(picture), frame, input)
+    if (input.kernel === 'nearest') return pickNearest(await part(picture, upright, frame), frame, input)
     if (scaled.width > upright.width || scaled.height > upright.height) {
       const shrunk = { width: Math.min(scaled.width, upright.width), height: Math.min(scaled.height, upright.height) }
-      return enlarge(await raw(resize(picture, shrunk)), frame, input)
+      return enlarge(await part(resize(picture, shrunk), shrunk, frame), frame, input)
     }
     const { left, top } = frame
     const window = { left, top, width: input.width, height: input.height }
     return (await raw(resize(picture, scaled, format).extract(window))).data
+  }
+
+  /** What the window is made of; the rest of a picture that is much wider than high would be megabytes for nothing. */
+  async function part(picture: Sharp, from: Size, frame: Frame): Promise<Part> {
+    return { picture: await raw(picture.extract(sourceOf(from, frame, input))), from }
   }
 
   function resize(picture: Sharp, scaled: Size, format?: ImageFormat): Sharp {
