@@ -10,7 +10,7 @@ const honestEveryMs = 20
 /** Bombs at a time: as many as decodes run beside each other. */
 const concurrency = 4
 
-/** What a worker may grow by while it decodes; MAX_DECODE_BYTES by default. */
+/** What a worker may grow by: MAX_DECODE_BYTES by default, the uploads that it holds, and what was freed but not collected. */
 export const maxGrowthMb = 400
 
 export interface Blast {

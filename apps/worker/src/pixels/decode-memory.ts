@@ -5,16 +5,16 @@ import { asDecodeError, DecodeError, decodeTimeoutMs, type Decoder } from './dec
 /**
  * Bytes a pixel that a process grows by while it decodes one picture, rounded up: peak resident memory over what it was, pictures of 12
  * and 48 megapixels of every shape, sharp 0.35.5 (libvips 8.18) and libheif-js 1.23.2, 2026-11-26. `buffered` where the picture has to be
- * in memory as a whole: progressive or interlaced, or in planes. HEIC takes 8 to 10; that it counts for more bounds its time, which is
- * a second for 15 megapixels.
+ * in memory as a whole: progressive or interlaced, or in planes. HEIC takes 8 to 10; that it counts for more bounds its time,
+ * which is a second for 15 megapixels.
  */
 const bytesPerPixel: Record<ImageFormat, { streamed: number; buffered: number }> = {
-  jpeg: { streamed: 4, buffered: 8 },
+  jpeg: { streamed: 4, buffered: 7 },
   png: { streamed: 4, buffered: 16 },
   webp: { streamed: 6, buffered: 9 },
   gif: { streamed: 13, buffered: 13 },
   avif: { streamed: 16, buffered: 16 },
-  heic: { streamed: 13, buffered: 13 },
+  heic: { streamed: 12, buffered: 12 },
   tiff: { streamed: 4, buffered: 20 },
   bmp: { streamed: 13, buffered: 13 }
 }
@@ -68,11 +68,11 @@ export function withinMemory(decoder: Decoder, { maxPixels, onWedged, ...limits 
   }
 }
 
-/** Of the memory, what a picture needs at most that does not wait for any: 6 MB of 400, a JPEG of 1.5 megapixels. */
+/** Of the memory, what a picture needs at most that does not wait for any: 5 MB of 300, a JPEG of a megapixel. */
 const smallShare = 1 / 64
 
-/** From here on a picture is large: 50 MB of 400, a JPEG of more than 12 megapixels. */
-const largeShare = 1 / 8
+/** From here on a picture is large: 50 MB of 300, a JPEG of more than 12 megapixels. */
+const largeShare = 1 / 6
 
 interface Waiting {
   bytes: number
