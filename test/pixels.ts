@@ -110,13 +110,17 @@ function decode(files: string[], nodeArgs: string[] = []): Seen[] {
 
 function inPortions(files: string[], commandOf: (some: string[]) => string[]): Seen[] {
   const seen: Seen[] = []
-  for (let from = 0; from < files.length; from += portion) {
-    const [command = '', ...args] = commandOf(files.slice(from, from + portion))
-    const { stdout, stderr, status } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 30 })
-    if (status !== 0) throw new Error(`${command} ${args[0]} ended with ${status}:\n${stderr.slice(-2_000)}`)
+  while (seen.length < files.length) {
+    const some = files.slice(seen.length, seen.length + portion)
+    const [command = '', ...args] = commandOf(some)
+    const { stdout, stderr, status, signal } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 30 })
     const lines = stdout.split('\n').filter(line => line.startsWith('{"file"'))
     seen.push(...lines.map(line => JSON.parse(line) as Seen))
-    process.stderr.write(`\r${Math.min(from + portion, files.length)} of ${files.length} `)
+    if (lines.length === 0 && status !== null) throw new Error(`${command}: ${stderr.slice(-2_000)}`)
+    const lost = files[seen.length]
+    if (lines.length < some.length && lost !== undefined)
+      seen.push({ file: lost, refused: `the process ended with ${signal ?? status}` })
+    process.stderr.write(`\r${seen.length} of ${files.length} `)
   }
   process.stderr.write('\r\x1b[K')
   return seen

@@ -29,7 +29,9 @@ def in_srgb(picture):
 def eight_bits(picture):
     """Pillow cuts 16 bits off at 255 where it turns them into 8."""
     if picture.mode in ('I;16', 'I;16B', 'I;16L', 'I'):
-        return picture.convert('I').point(lambda value: value / 257).convert('L')
+        grey = picture.convert('I').point(lambda value: value / 257).convert('L')
+        grey.info.pop('transparency', None)
+        return grey
     return picture
 
 
@@ -41,7 +43,7 @@ def cells_of(path):
             picture = picture.convert('RGBA')
             picture = Image.alpha_composite(Image.new('RGBA', picture.size, 'white'), picture)
         small = picture.convert('RGB').resize((side, side), Image.Resampling.BILINEAR)
-        return [value for cell in small.resize((8, 8), Image.Resampling.BOX).getdata() for value in cell]
+        return list(small.resize((8, 8), Image.Resampling.BOX).tobytes())
 
 
 for file in files:

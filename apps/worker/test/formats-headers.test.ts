@@ -21,6 +21,15 @@ test('orientation is honoured in PNG and WebP', async () => {
     const png = await picture().png().toBuffer()
     assert.equal((await sharp(png).metadata()).orientation, orientation)
     await assertFields({ image: png, type: 'png', what: `PNG with orientation ${orientation}` })
+    const exif = png.subarray(png.indexOf('eXIf') - 4)
+    const chunk = exif.subarray(0, 12 + exif.readUInt32BE(0))
+    const before = png.subarray(0, png.indexOf('eXIf') - 4)
+    const after = exif.subarray(chunk.length, -12)
+    await assertFields({
+      image: Buffer.concat([before, after, chunk, png.subarray(-12)]),
+      type: 'png',
+      what: `C5: PNG with orientation ${orientation} behind its pixels`
+    })
     await assertFields({
       image: await picture().webp({ lossless: true }).toBuffer(),
       type: 'webp',

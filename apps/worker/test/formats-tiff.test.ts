@@ -112,6 +112,13 @@ test('transparency is white, whether colours were multiplied by it or not', asyn
     type: 'tiff',
     colours: Array.from({ length: 4 }, (): Colour => [224, 224, 224])
   })
+  const planes = [0, 1, 2, 3].map(channel => multiplied.filter((_, i) => i % 4 === channel)).map(Buffer.from)
+  await assertFields({
+    image: tiff({ samples: 4, extra: 1, planar: true, tile: 32 }, planes),
+    type: 'tiff',
+    colours: Array.from({ length: 4 }, (): Colour => [224, 224, 224]),
+    what: 'in planes'
+  })
 })
 
 const jpegQuality = { quality: 100 }

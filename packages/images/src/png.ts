@@ -26,12 +26,27 @@ export const png: Format = {
     return { width, height, decodedPixels: width * height, isBuffered: bytes.readUInt8(28) !== 0 }
   },
 
-  /** Without the frames of an APNG, and without text, which is compressed and would be unpacked. */
+  /**
+   * Without the frames of an APNG, and without text, which is compressed and would be unpacked. EXIF may stand behind the pixels,
+   * where libvips does not look for it: it is put in front of them.
+   */
   firstFrame(bytes) {
     const chunks = chunksOf(bytes)
-    if (chunks.every(({ type }) => wanted.has(type))) return { bytes }
-    const kept = chunks.filter(({ type }) => wanted.has(type)).map(({ from, to }) => bytes.subarray(from, to))
-    return { bytes: Buffer.concat([bytes.subarray(0, signature.length), ...kept]) }
+    const pixelsAt = chunks.findIndex(({ type }) => type === 'IDAT')
+    const late = pixelsAt === -1 ? [] : chunks.slice(pixelsAt).filter(({ type }) => type === 'eXIf')
+    if (late.length === 0 && chunks.every(({ type }) => wanted.has(type))) return { bytes }
+    const inPlace = chunks.filter(chunk => wanted.has(chunk.type) && !late.includes(chunk))
+    const kept = inPlace.toSpliced(
+      inPlace.findIndex(({ type }) => type === 'IDAT'),
+      0,
+      ...late.slice(0, 1)
+    )
+    return {
+      bytes: Buffer.concat([
+        bytes.subarray(0, signature.length),
+        ...kept.map(({ from, to }) => bytes.subarray(from, to))
+      ])
+    }
   }
 }
 

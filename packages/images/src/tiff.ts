@@ -29,6 +29,7 @@ const photometrics: Record<number, { name: string; samples: number }> = {
 
 const ycbcr = 6
 const jpegCompression = 7
+const associatedAlpha = 1
 
 /** Strips of a row each in a picture of 50 megapixels are some thousand. */
 const mostPieces = 100_000
@@ -51,7 +52,9 @@ export const tiff: Format = {
     const directory = readDirectory(bytes)
     const isYcbcr = valueOf(directory, tags.photometric, 1) === ycbcr && compressionOf(directory) !== jpegCompression
     const alone: FirstFrame = { bytes: withoutOtherPages(directory), ...(isYcbcr ? { isYcbcr } : {}) }
-    return isTiledInPlanes(directory) ? { ...alone, planes: planesOf(directory) } : alone
+    if (!isTiledInPlanes(directory)) return alone
+    const isPremultiplied = valueOf(directory, tags.extraSamples, 0) === associatedAlpha
+    return { ...alone, planes: planesOf(directory), isPremultiplied }
   }
 }
 

@@ -8,7 +8,8 @@ import { isSrgb } from './srgb-profile.ts'
 import { toRgb } from './ycbcr.ts'
 
 /** A file that libvips reads, or pixels that another library has decoded. */
-export type Source = ({ kind: 'file'; format: ImageFormat } & FirstFrame) | { kind: 'raster'; raster: Raster }
+export type Source = FileSource | { kind: 'raster'; raster: Raster }
+type FileSource = { kind: 'file'; format: ImageFormat } & FirstFrame
 
 /** What libvips has to know before it decodes a picture. */
 interface Facts {
@@ -41,8 +42,11 @@ export async function createLibvips(input: Input) {
     }
   }
 
-  async function decodeFile({ format, bytes, placement, planes, isYcbcr }: Extract<Source, { kind: 'file' }>) {
-    if (planes !== undefined) return await fitRaster(await join(planes), orientationOf(bytes))
+  async function decodeFile({ format, bytes, placement, planes, isPremultiplied, isYcbcr }: FileSource) {
+    if (planes !== undefined) {
+      const joined = await join(planes)
+      return await fitRaster(isPremultiplied ? unmultiplied(joined) : joined, orientationOf(bytes))
+    }
     const facts = await factsOf(bytes, format)
     const picture = decoded(bytes, facts)
     if (placement !== undefined) return await fitRaster(await onCanvas(picture, placement))
@@ -147,6 +151,17 @@ async function join(planes: Buffer[]): Promise<Raster> {
     for (let from = 0, to = channel; from < values.length; from++, to += channels.length)
       data[to] = values[from] as number
   return { ...first, data, channels: channels.length as Raster['channels'] }
+}
+
+/** Colours as they were before they were multiplied by their opacity, in place. */
+function unmultiplied(raster: Raster): Raster {
+  const { data, channels } = raster
+  for (let at = 0; at < data.length; at += channels) {
+    const opacity = data[at + channels - 1] as number
+    for (let i = at; i < at + channels - 1 && opacity > 0; i++)
+      data[i] = Math.min(255, Math.round(((data[i] as number) * 255) / opacity))
+  }
+  return raster
 }
 
 /** libvips is asked, which takes a trip to its threads, unless the header of a JPEG says all: most have no EXIF. */
