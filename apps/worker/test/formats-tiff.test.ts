@@ -203,6 +203,7 @@ test('C3, C6: a kind that nobody here reads is named, and not shown black or whi
     [{ compression: 6 }, /compression 6/],
     // libvips makes black tiles of it.
     [{ compression: 50_000, tile: 32 }, /compression 50000/],
+    [{ compression: 50_001 }, /compression 50001/],
     [{ photometric: 8 }, /colours of kind 8/],
     [{ sampleFormat: 2 }, /signed samples/],
     [{ sampleFormat: 3, bits: 32 }, /floating-point/],

@@ -3,7 +3,7 @@ import { isProgressive, readJpegHeader } from './jpeg.ts'
 import { readDirectory, tags, valueOf, valuesOf, type Directory } from './tiff-directory.ts'
 import { planesOf } from './tiff-planes.ts'
 
-/** Those that libvips' build of libtiff reads. Of others it makes black tiles without a word (8.18). */
+/** Those that libtiff reads in both builds of libvips. Of others, WebP in WebAssembly too, it makes black tiles without a word (8.18). */
 const compressions: Record<number, string> = {
   1: 'none',
   2: 'CCITT RLE',
@@ -13,8 +13,7 @@ const compressions: Record<number, string> = {
   7: 'JPEG',
   8: 'deflate',
   32773: 'PackBits',
-  32946: 'deflate',
-  50001: 'WebP'
+  32946: 'deflate'
 }
 
 /** Kinds of colours, and how many samples a pixel has at least. */
