@@ -24,6 +24,8 @@ export interface FirstFrame {
   planes?: Buffer[]
   /** The last plane is an opacity that the others were multiplied by. */
   isPremultiplied?: boolean
+  /** The ICC profile of what a decoder hands out without it. */
+  profile?: Buffer
   /** The decoder hands out Y, Cb and Cr as if they were red, green and blue. */
   isYcbcr?: boolean
 }

@@ -14,7 +14,20 @@ export const heic: Format = {
   mediaType: 'image/heic',
   matches: bytes => hasBrand(bytes, ['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1']),
   measure,
-  firstFrame: bytes => ({ bytes })
+  firstFrame(bytes) {
+    const profile = profileOf(readItems(bytes))
+    return { bytes, ...(profile ? { profile } : {}) }
+  }
+}
+
+/** Of the picture, or of the first that it is made of: phones write Display P3. */
+function profileOf({ primary, properties, references }: Items): Buffer | undefined {
+  const tiles = references.find(({ type, from }) => type === 'dimg' && from === primary)?.to ?? []
+  const colours = [primary, ...tiles.slice(0, 1)].flatMap(item => properties.get(item) ?? [])
+  const icc = colours.find(
+    ({ type, content }) => type === 'colr' && ['prof', 'rICC'].includes(content.toString('latin1', 0, 4))
+  )
+  return icc?.content.subarray(4)
 }
 
 /** Of a file that begins with its brands: its own, a version, and those that it is compatible with. */

@@ -30,7 +30,9 @@ export async function createDecoder(input: Input): Promise<Decoder> {
 
   async function sourceOf(frame: FirstFrame, format: ImageFormat): Promise<Source> {
     const raster = await rasterOf(frame.bytes, format)
-    return raster === undefined ? { kind: 'file', format, ...frame } : { kind: 'raster', raster }
+    return raster === undefined
+      ? { kind: 'file', format, ...frame }
+      : { kind: 'raster', raster, profile: frame.profile }
   }
 
   async function rasterOf(bytes: Buffer, format: ImageFormat): Promise<Raster | undefined> {

@@ -1,3 +1,4 @@
+import { crc32, deflateSync } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
 import type { Input } from '@streamsight/models'
 import { orientationOf, readJpegHeader, type FirstFrame, type ImageFormat, type Size } from '@streamsight/images'
@@ -8,7 +9,8 @@ import { isSrgb } from './srgb-profile.ts'
 import { toRgb } from './ycbcr.ts'
 
 /** A file that libvips reads, or pixels that another library has decoded. */
-export type Source = FileSource | { kind: 'raster'; raster: Raster }
+export type Source = FileSource | RasterSource
+type RasterSource = { kind: 'raster'; raster: Raster; profile: Buffer | undefined }
 type FileSource = { kind: 'file'; format: ImageFormat } & FirstFrame
 
 /** What libvips has to know before it decodes a picture. */
@@ -30,7 +32,7 @@ export async function createLibvips(input: Input) {
   async function toInput(source: Source): Promise<Uint8Array> {
     const startedMs = performance.now()
     try {
-      return source.kind === 'raster' ? await fit(open(source.raster), source.raster) : await decodeFile(source)
+      return source.kind === 'raster' ? await decodeRaster(source) : await decodeFile(source)
     } catch (error) {
       if (error instanceof DecodeError) throw error
       // Never by libvips' message: its threads share one, which may be about another picture.
@@ -52,6 +54,12 @@ export async function createLibvips(input: Input) {
     if (placement !== undefined) return await fitRaster(await onCanvas(picture, placement))
     const rgb = await fit(picture, facts.upright, format)
     return isYcbcr ? toRgb(rgb) : rgb
+  }
+
+  async function decodeRaster({ raster, profile }: RasterSource): Promise<Uint8Array> {
+    if (profile === undefined || isSrgb(profile)) return await fitRaster(raster)
+    const bytes = await withProfile(raster, profile)
+    return await decodeFile({ kind: 'file', format: 'png', bytes })
   }
 
   async function fitRaster(raster: Raster, orientation = 1): Promise<Uint8Array> {
@@ -152,6 +160,21 @@ async function join(planes: Buffer[]): Promise<Raster> {
       data[to] = values[from] as number
   return { ...first, data, channels: channels.length as Raster['channels'] }
 }
+
+/** As a PNG: libvips takes profiles from files alone. */
+async function withProfile({ data, width, height, channels }: Raster, profile: Buffer): Promise<Buffer> {
+  const png = await sharp(data, { ...reading, raw: { width, height, channels } })
+    .png({ compressionLevel: 0 })
+    .toBuffer()
+  const chunk = Buffer.concat([Buffer.from('iCCPicc\0\0', 'latin1'), deflateSync(profile)])
+  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)]
+  length.writeUInt32BE(chunk.length - 4)
+  checksum.writeUInt32BE(crc32(chunk))
+  return Buffer.concat([png.subarray(0, pngHeaderBytes), length, chunk, checksum, png.subarray(pngHeaderBytes)])
+}
+
+/** Signature and IHDR. */
+const pngHeaderBytes = 33
 
 /** Colours as they were before they were multiplied by their opacity, in place. */
 function unmultiplied(raster: Raster): Raster {
