@@ -31,7 +31,8 @@ export function createThreadedDecoder({ name, filename, target }: ThreadedDecode
     filename: new URL(filename, import.meta.url).href,
     minThreads: 0,
     maxThreads: 2,
-    idleTimeout: 30_000
+    // WebAssembly's memory and what V8 has not collected yet go back with the thread.
+    idleTimeout: 1_000
   })
 
   return {
