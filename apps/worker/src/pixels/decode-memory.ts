@@ -20,7 +20,10 @@ const bytesPerPixel: Record<ImageFormat, { streamed: number; buffered: number }>
 }
 
 /** Rows that libvips keeps while it resizes, and bytes of each pixel in them: a picture much wider than high is mostly that. */
-const rows = { most: 50, bytesPerPixel: 14 }
+const rows = { most: 50, bytesPerPixel: 18 }
+
+/** Of the file and of the profile in it, which may be most of the file: ours, and those of libvips. */
+const copies = 3
 
 export interface DecodeLimits {
   maxPixels: number
@@ -56,9 +59,9 @@ export function withinMemory(decoder: Decoder, { maxPixels, onWedged, ...limits 
     const { streamed, buffered } = bytesPerPixel[format]
     const { width, height, decodedPixels, isBuffered } = measured
     const inRows = width * Math.min(height, rows.most) * rows.bytesPerPixel
-    const bytes = decodedPixels * (isBuffered ? buffered : streamed) + inRows
+    const bytes = decodedPixels * (isBuffered ? buffered : streamed) + inRows + copies * image.length
     if (bytes > limits.maxBytes) {
-      const most = Math.floor(limits.maxBytes / (bytes / decodedPixels))
+      const most = Math.floor(decodedPixels * (limits.maxBytes / bytes))
       throw new DecodeError(
         'TOO_MANY_PIXELS',
         `A ${format} image may have ${most} pixels here, this one has ${decodedPixels}`
