@@ -20,7 +20,7 @@ const bytesPerPixel: Record<ImageFormat, { streamed: number; buffered: number }>
 }
 
 /** Rows that libvips keeps while it resizes, and bytes of each pixel in them: a picture much wider than high is mostly that. */
-const rows = { most: 50, bytesPerPixel: 18 }
+const rows = { most: 50, bytesPerPixel: 24 }
 
 /** Of the file and of the profile in it, which may be most of the file: ours, and those of libvips. */
 const copies = 3
