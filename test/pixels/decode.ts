@@ -24,7 +24,7 @@ const decoder = withinMemory(
   }),
   {
     maxPixels: 50e6,
-    maxBytes: 300e6,
+    maxBytes: 250e6,
     maxRunning: 1,
     onWedged: what => {
       throw new Error(what)

@@ -5,8 +5,7 @@ import { asDecodeError, DecodeError, decodeTimeoutMs, type Decoder } from './dec
 /**
  * Bytes a pixel that a process grows by while it decodes one picture, rounded up: peak resident memory over what it was, pictures of 12
  * and 48 megapixels of every shape, sharp 0.35.5 (libvips 8.18) and libheif-js 1.23.2, 2026-11-26. `buffered` where the picture has to be
- * in memory as a whole: progressive or interlaced, or in planes. HEIC takes 8 to 10; that it counts for more bounds its time,
- * which is a second for 15 megapixels.
+ * in memory as a whole: progressive or interlaced, or in planes.
  */
 const bytesPerPixel: Record<ImageFormat, { streamed: number; buffered: number }> = {
   jpeg: { streamed: 4, buffered: 7 },
@@ -14,7 +13,7 @@ const bytesPerPixel: Record<ImageFormat, { streamed: number; buffered: number }>
   webp: { streamed: 6, buffered: 9 },
   gif: { streamed: 13, buffered: 13 },
   avif: { streamed: 16, buffered: 16 },
-  heic: { streamed: 12, buffered: 12 },
+  heic: { streamed: 10, buffered: 10 },
   tiff: { streamed: 4, buffered: 20 },
   bmp: { streamed: 13, buffered: 13 }
 }
@@ -71,11 +70,11 @@ export function withinMemory(decoder: Decoder, { maxPixels, onWedged, ...limits 
   }
 }
 
-/** Of the memory, what a picture needs at most that does not wait for any: 5 MB of 300, a JPEG of a megapixel. */
+/** Of the memory, what a picture needs at most that does not wait for any: 4 MB of 250, a JPEG of most of a megapixel. */
 const smallShare = 1 / 64
 
-/** From here on a picture is large: 50 MB of 300, a JPEG of more than 12 megapixels. */
-const largeShare = 1 / 6
+/** From here on a picture is large: 50 MB of 250, a JPEG of more than 12 megapixels. */
+const largeShare = 1 / 5
 
 interface Waiting {
   bytes: number
