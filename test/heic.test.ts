@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { createDecoder } from '../apps/worker/dist/pixels/decode.js'
 import { rgbProfile } from '../apps/worker/test/support/profiles.ts'
 import { inputOf, meanDifference } from '../apps/worker/test/support/pictures.ts'
-import { box, extents, heicTile, heif } from './support/bombs/heif.ts'
+import { box, extents, heif } from './support/bombs/heif-file.ts'
+import { heicTile } from './support/bombs/heif.ts'
 
 /** The picture of a HEIC, coded once more with a profile of its own. */
 function heicWith(profile?: Buffer): Buffer {
