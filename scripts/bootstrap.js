@@ -68,8 +68,24 @@ export async function installPackages() {
   say('installing npm packages, about a minute …')
   // ONNX Runtime's installer would download CUDA libraries, and fail the whole installation where it can't.
   await runQuietly('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { ONNXRUNTIME_NODE_INSTALL: 'skip' })
+  if (!canLoadSharp()) await installWasmSharp()
   if (hasNvidiaGpu()) await fetchCudaLibraries()
   writeFileSync(stamp, wanted)
+}
+
+/** Whether the library that decodes pictures has a build for this machine. */
+function canLoadSharp() {
+  return spawnSync(process.execPath, ['-e', 'require("sharp")'], { cwd: root, stdio: 'ignore' }).status === 0
+}
+
+/** The same library on WebAssembly, which sharp takes by itself where it has nothing else. */
+async function installWasmSharp() {
+  say(
+    `no build of sharp for ${process.platform}-${process.arch} runs here: installing its WebAssembly build, half as fast …`
+  )
+  const { version } = JSON.parse(readFileSync(join(root, 'node_modules', 'sharp', 'package.json'), 'utf8'))
+  const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error', `@img/sharp-wasm32@${version}`]
+  await runQuietly('npm', args, { ONNXRUNTIME_NODE_INSTALL: 'skip' })
 }
 
 /**

@@ -31,7 +31,7 @@ export interface FuzzReport {
 }
 
 /** What may become of an upload, whatever is in it. */
-const allowed: ErrorCode[] = [
+export const allowedCodes: ErrorCode[] = [
   'NO_IMAGE',
   'IMAGE_TOO_LARGE',
   'TOO_MANY_PIXELS',
@@ -82,7 +82,7 @@ function wrongWith(answer: Answer | string): string | undefined {
   const { status, body } = answer
   if (status === 200)
     return body.success && body.predictions?.length === 5 ? undefined : `200 with ${JSON.stringify(body)}`
-  const code = allowed.find(code => code === body.error?.code)
+  const code = allowedCodes.find(code => code === body.error?.code)
   return code !== undefined && errorTable[code].status === status ? undefined : `${status} with ${JSON.stringify(body)}`
 }
 

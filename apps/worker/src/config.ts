@@ -33,10 +33,10 @@ export const configSchema = Type.Object({
     description: 'Milliseconds that a batch may wait for images that are being decoded'
   }),
   MAX_DECODE_BYTES: Type.Integer({
-    default: 400_000_000,
+    default: 250_000_000,
     minimum: 50_000_000,
     description:
-      'Bytes of memory that decoding may take at a time: more pictures wait, and one that needs more alone is refused. The default allows e.g. 25 megapixels of AVIF and 13 of HEIC'
+      'Bytes of memory that decoding may take at a time: more pictures wait, and one that needs more alone is refused. The default allows e.g. 15 megapixels of AVIF and 25 of HEIC'
   }),
   MAX_DELIVERIES: Type.Integer({
     default: 3,

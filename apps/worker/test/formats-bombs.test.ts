@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { deflateSync } from 'node:zlib'
 import { decodeBmp } from '../src/pixels/bmp.ts'
+import { withinMemory } from '../src/pixels/decode-memory.ts'
+import type { ImageFormat } from '@streamsight/images'
+import { bmpBomb, gifBomb, jpegBomb, pngBomb, tiffBomb } from './support/claims.ts'
 import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
 import { decoderOf, draw, pngChunk } from './support/pictures.ts'
 
-/** Bombs whose pixels are few: what is large is around them. Those that lie about their size are in formats.test.ts. */
+/** Bombs whose pixels are few: what is large is around them.  */
 async function assertModest(what: string, work: () => Promise<void>): Promise<void> {
   const before = process.memoryUsage().rss
   await work()
@@ -65,4 +68,54 @@ test('a BMP without its pixels is refused', () => {
     head.writeUInt32LE(value, at)
   head.writeUInt16LE(24, 28)
   assert.throws(() => decodeBmp(head), RangeError)
+})
+
+test('a picture of a few kilobytes that would be gigabytes is refused before anything is allocated', async t => {
+  const bombs: Array<{ image: Buffer; type: ImageFormat }> = [
+    { image: pngBomb(30_000), type: 'png' },
+    { image: await jpegBomb(30_000), type: 'jpeg' },
+    { image: await tiffBomb(30_000), type: 'tiff' },
+    { image: gifBomb(30_000), type: 'gif' },
+    { image: bmpBomb(30_000), type: 'bmp' }
+  ]
+  const decoder = await decoderOf(fieldsInput)
+  for (const { image, type } of bombs) {
+    await t.test(`${type} ${decoder.name}`, async () => {
+      const before = process.memoryUsage().rss
+      await assert.rejects(decoder.decode(image, type), { code: 'TOO_MANY_PIXELS' })
+      assert.ok(image.length < 10_000)
+      assert.ok(
+        process.memoryUsage().rss - before < 100e6,
+        `${Math.round((process.memoryUsage().rss - before) / 1e6)} MB were allocated`
+      )
+    })
+  }
+})
+
+test('A4, A9: a small picture waits for no large ones, and these take turns', async () => {
+  const running: string[] = []
+  const finish: Array<() => void> = []
+  const slow = {
+    name: 'slow',
+    close: async () => {},
+    async decode(image: Buffer) {
+      running.push(image.length > 1_000 ? 'large' : 'small')
+      await new Promise<void>(resolve => finish.push(resolve))
+      return new Uint8Array(0)
+    }
+  }
+  const onWedged = (what: string) => assert.fail(what)
+  const decoder = withinMemory(slow, { maxPixels: 50e6, maxBytes: 250e6, maxRunning: 4, onWedged })
+  const large = Buffer.concat([bmpBomb(2_500), Buffer.alloc(1_000)])
+  const small = bmpBomb(32)
+  const all = [large, large, large, small, large, small].map(image => decoder.decode(image, 'bmp'))
+  await new Promise(resolve => setImmediate(resolve))
+  const first = [...running]
+  while (running.length < all.length || finish.length > 0) {
+    finish.shift()?.()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  await Promise.all(all)
+  assert.deepEqual(first, ['large', 'large', 'small', 'small'])
+  assert.deepEqual(running.slice(4), ['large', 'large'])
 })

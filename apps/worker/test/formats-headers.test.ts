@@ -4,22 +4,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import sharp from 'sharp'
 import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
+import { stored } from './support/orientations.ts'
 import { type Colour, decoderOf, draw, fixtures, inputOf, meanDifference, pngChunk } from './support/pictures.ts'
 
 const jpegOf = (rows = inFields(fields)) => draw(rows).jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer()
 const pngOf = (rows = inFields(fields)) => draw(rows).png().toBuffer()
-
-/** The fields as they are stored so that each orientation shows them upright. */
-const stored = {
-  2: [1, 0, 3, 2],
-  3: [3, 2, 1, 0],
-  4: [2, 3, 0, 1],
-  5: [0, 2, 1, 3],
-  6: [1, 3, 0, 2],
-  7: [3, 1, 2, 0],
-  8: [2, 0, 3, 1]
-}
-const storedFields = (order: number[]): Colour[] => order.map(i => fields[i] ?? [0, 0, 0])
 
 /** The fields, coded by libjpeg-turbo's `cjpeg -arithmetic`, which sharp does not offer. */
 const arithmetic = `/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAIBAQEBAQIBAQECAgICAgQDAgICAgUEBAMEBgUGBgYFBgYGBwkIBgcJBwYGCAsICQoKCgoKBggLDAsKDAkKCgr/2wBDAQICAgICAgUDAwUKBwYHCgoKCg
@@ -27,11 +16,20 @@ oKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgr/yQARCAAgACADAREAAh
 VK0ivZ/8FVqbw7OCaxgyiV1A/9k=`
 
 test('orientation is honoured in PNG and WebP', async () => {
-  for (const [orientation, order] of Object.entries(stored)) {
-    const picture = () => draw(inFields(storedFields(order))).withMetadata({ orientation: Number(orientation) })
+  for (const { orientation, colours } of stored) {
+    const picture = () => draw(inFields(colours)).withMetadata({ orientation })
     const png = await picture().png().toBuffer()
-    assert.equal((await sharp(png).metadata()).orientation, Number(orientation))
+    assert.equal((await sharp(png).metadata()).orientation, orientation)
     await assertFields({ image: png, type: 'png', what: `PNG with orientation ${orientation}` })
+    const exif = png.subarray(png.indexOf('eXIf') - 4)
+    const chunk = exif.subarray(0, 12 + exif.readUInt32BE(0))
+    const before = png.subarray(0, png.indexOf('eXIf') - 4)
+    const after = exif.subarray(chunk.length, -12)
+    await assertFields({
+      image: Buffer.concat([before, after, chunk, png.subarray(-12)]),
+      type: 'png',
+      what: `C5: PNG with orientation ${orientation} behind its pixels`
+    })
     await assertFields({
       image: await picture().webp({ lossless: true }).toBuffer(),
       type: 'webp',

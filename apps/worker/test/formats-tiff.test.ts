@@ -4,7 +4,9 @@ import { deflateSync } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
 import { firstFrame, measure } from '@streamsight/images'
 import { assertFields, fields, fieldsInput, inFields } from './support/fields.ts'
+import { stored } from './support/orientations.ts'
 import { decoderOf, draw, type Colour } from './support/pictures.ts'
+import { tiff, type Kind } from './support/tiff.ts'
 
 const greys: Colour[] = [
   [0, 0, 0],
@@ -110,6 +112,13 @@ test('transparency is white, whether colours were multiplied by it or not', asyn
     type: 'tiff',
     colours: Array.from({ length: 4 }, (): Colour => [224, 224, 224])
   })
+  const planes = [0, 1, 2, 3].map(channel => multiplied.filter((_, i) => i % 4 === channel)).map(Buffer.from)
+  await assertFields({
+    image: tiff({ samples: 4, extra: 1, planar: true, tile: 32 }, planes),
+    type: 'tiff',
+    colours: Array.from({ length: 4 }, (): Colour => [224, 224, 224]),
+    what: 'in planes'
+  })
 })
 
 const jpegQuality = { quality: 100 }
@@ -151,21 +160,10 @@ test('C2: Y, Cb and Cr become red, green and blue', async () => {
 })
 
 test('all eight orientations are turned upright', async () => {
-  // Which field is stored where so that `fields` is seen.
-  const stored = {
-    1: [0, 1, 2, 3],
-    2: [1, 0, 3, 2],
-    3: [3, 2, 1, 0],
-    4: [2, 3, 0, 1],
-    5: [0, 2, 1, 3],
-    6: [1, 3, 0, 2],
-    7: [3, 1, 2, 0],
-    8: [2, 0, 3, 1]
-  }
-  for (const [orientation, order] of Object.entries(stored)) {
-    const pixels = Buffer.from(inFields(order.map(i => fields[i] ?? [0, 0, 0])).flat(2) as number[])
+  for (const { orientation, colours } of stored) {
+    const pixels = Buffer.from(inFields(colours).flat(2) as number[])
     await assertFields({
-      image: tiff({ orientation: Number(orientation) }, [pixels]),
+      image: tiff({ orientation }, [pixels]),
       type: 'tiff',
       what: `orientation ${orientation}`
     })
@@ -205,6 +203,7 @@ test('C3, C6: a kind that nobody here reads is named, and not shown black or whi
     [{ compression: 6 }, /compression 6/],
     // libvips makes black tiles of it.
     [{ compression: 50_000, tile: 32 }, /compression 50000/],
+    [{ compression: 50_001 }, /compression 50001/],
     [{ photometric: 8 }, /colours of kind 8/],
     [{ sampleFormat: 2 }, /signed samples/],
     [{ sampleFormat: 3, bits: 32 }, /floating-point/],
@@ -228,90 +227,3 @@ test('tiles and tags of billions are refused before anything of their size is ma
   assert.throws(() => firstFrame(manyOffsets, 'tiff'), /truncated or corrupt/)
   assert.ok(process.memoryUsage().rss - before < 50e6)
 })
-
-interface Kind {
-  bits?: number
-  samples?: number
-  photometric?: number
-  planar?: boolean
-  tile?: number
-  compression?: number
-  orientation?: number
-  extra?: number
-  sampleFormat?: number
-  subsampling?: number
-  little?: boolean
-}
-
-/** A TIFF of 32 × 32 pixels from its pieces. */
-function tiff(
-  {
-    bits = 8,
-    samples = 3,
-    photometric = 2,
-    planar = false,
-    tile = 0,
-    compression = 1,
-    orientation = 1,
-    extra,
-    sampleFormat,
-    subsampling,
-    little = true
-  }: Kind,
-  pieces: Buffer[]
-): Buffer {
-  const short = (value: number) => {
-    const bytes = Buffer.alloc(2)
-    if (little) bytes.writeUInt16LE(value)
-    else bytes.writeUInt16BE(value)
-    return bytes
-  }
-  const long = (value: number) => {
-    const bytes = Buffer.alloc(4)
-    if (little) bytes.writeUInt32LE(value)
-    else bytes.writeUInt32BE(value)
-    return bytes
-  }
-  const body = Buffer.concat(pieces)
-  const offsets = pieces.map((_, i) => 8 + pieces.slice(0, i).reduce((sum, { length }) => sum + length, 0))
-  const tags: Array<[tag: number, type: 3 | 4, values: number[]]> = [
-    [256, 3, [32]],
-    [257, 3, [32]],
-    [258, 3, Array.from({ length: samples }, () => bits)],
-    [259, 3, [compression]],
-    [262, 3, [photometric]],
-    ...(tile > 0 ? [] : [[273, 4, offsets] as [number, 4, number[]]]),
-    [274, 3, [orientation]],
-    [277, 3, [samples]],
-    ...(tile > 0
-      ? []
-      : [
-          [278, 3, [32]] as [number, 3, number[]],
-          [279, 4, pieces.map(({ length }) => length)] as [number, 4, number[]]
-        ]),
-    [284, 3, [planar ? 2 : 1]],
-    ...(tile > 0
-      ? ([
-          [322, 3, [tile]],
-          [323, 3, [tile]],
-          [324, 4, offsets],
-          [325, 4, pieces.map(({ length }) => length)]
-        ] as Array<[number, 3 | 4, number[]]>)
-      : []),
-    ...(extra === undefined ? [] : [[338, 3, [extra]] as [number, 3, number[]]]),
-    ...(sampleFormat === undefined ? [] : [[339, 3, [sampleFormat]] as [number, 3, number[]]]),
-    ...(subsampling === undefined ? [] : [[530, 3, [subsampling, subsampling]] as [number, 3, number[]]])
-  ]
-  let elsewhere = 8 + body.length + 2 + 12 * tags.length + 4
-  const values: Buffer[] = []
-  const entries = tags.map(([tag, type, numbers]) => {
-    const bytes = Buffer.concat(numbers.map(value => (type === 3 ? short(value) : long(value))))
-    const head = [short(tag), short(type), long(numbers.length)]
-    if (bytes.length <= 4) return Buffer.concat([...head, bytes, Buffer.alloc(4 - bytes.length)])
-    values.push(bytes)
-    elsewhere += bytes.length
-    return Buffer.concat([...head, long(elsewhere - bytes.length)])
-  })
-  const start = Buffer.concat([Buffer.from(little ? 'II' : 'MM'), short(42), long(8 + body.length)])
-  return Buffer.concat([start, body, short(tags.length), ...entries, long(0), ...values])
-}

@@ -1,19 +1,36 @@
-import type { Box } from './iso-boxes.ts'
-import type { Size } from './format.ts'
+import { FormatError, type Size } from './format.ts'
+import type { Items } from './iso-boxes.ts'
+
+/** What pictures in a picture file are coded with, as their items say it: AV1 and HEVC. */
+export const coders = ['av01', 'hvc1']
 
 /**
- * The size that the coder of a picture says, in the sequence header of AV1 or the parameter set of HEVC. The box beside it that a
- * decoder is asked to believe may say anything. Undefined where there is none to be read.
+ * The largest size that the coder of a picture says, in sequence headers of AV1 or parameter sets of HEVC. The box beside it that a
+ * decoder is asked to believe may say anything. Throws a FormatError where there is none.
  */
-export function codedSize(properties: Box[], content: Buffer): Size | undefined {
+export function codedSize(items: Items, item: number): Size {
+  const type = items.types.get(item)
+  if (type === undefined || !coders.includes(type))
+    throw new FormatError(`The picture file holds pictures of kind ${JSON.stringify(type)}, which are not supported`)
+  const settings = items.properties.get(item)?.find(({ type }) => type === 'av1C' || type === 'hvcC')?.content
+  const content = items.contentOf(item)
+  const headers = type === 'av01' ? sequenceHeaders : parameterSets
+  const sizes = whatIsThere(() => headers(content, settings, items.step))
+  const [first, ...others] = sizes
+  if (first === undefined) throw new FormatError('The picture file does not say the size of its pixels')
+  return others.reduce((most, size) => (size.width * size.height > most.width * most.height ? size : most), first)
+}
+
+/** All up to where the bytes end before they should. */
+function whatIsThere(sizes: () => Generator<Size>): Size[] {
+  const found: Size[] = []
   try {
-    const hevc = properties.find(({ type }) => type === 'hvcC')
-    if (hevc !== undefined) return sizeOfHevc(hevc.content)
-    return sizeOfAv1(content)
-  } catch {
-    // It is no bound then; a decoder will not get further with it than we did.
-    return undefined
+    for (const size of sizes()) found.push(size)
+  } catch (error) {
+    // A decoder will not get further than we did.
+    if (!(error instanceof RangeError)) throw error
   }
+  return found
 }
 
 /** Reads numbers of some bits from the highest on. Throws a RangeError at the end. */
@@ -40,19 +57,21 @@ function createBits(bytes: Buffer) {
 
 const sequenceHeader = 1
 
-/** AV1 specification 5.5: up to the sizes in the first sequence header of the first units. */
-function sizeOfAv1(content: Buffer): Size | undefined {
-  let at = 0
-  for (let unit = 0; unit < 8 && at < content.length; unit++) {
-    const header = content.readUInt8(at)
-    const type = (header >> 3) & 15
+/** AV1 specification 5.5: the units of the settings, which a decoder is given first, and of the picture. */
+function* sequenceHeaders(content: Buffer, settings: Buffer | undefined, step: () => void): Generator<Size> {
+  for (const units of [settings?.subarray(4), content]) if (units !== undefined) yield* sequenceHeadersIn(units, step)
+}
+
+function* sequenceHeadersIn(units: Buffer, step: () => void): Generator<Size> {
+  for (let at = 0; at < units.length;) {
+    step()
+    const header = units.readUInt8(at)
     at += (header & 4) === 0 ? 1 : 2
-    const { value, bytes } = (header & 2) === 0 ? { value: content.length - at, bytes: 0 } : leb128(content, at)
+    const { value, bytes } = (header & 2) === 0 ? { value: units.length - at, bytes: 0 } : leb128(units, at)
     at += bytes
-    if (type === sequenceHeader) return sizeInSequence(content.subarray(at, at + value))
+    if (((header >> 3) & 15) === sequenceHeader) yield sizeInSequence(units.subarray(at, at + value))
     at += value
   }
-  return undefined
 }
 
 function leb128(content: Buffer, at: number): { value: number; bytes: number } {
@@ -65,41 +84,61 @@ function leb128(content: Buffer, at: number): { value: number; bytes: number } {
   throw new RangeError('a length of more than 8 bytes')
 }
 
-function sizeInSequence(header: Buffer): Size | undefined {
-  const { bits, skip } = createBits(header)
+function sizeInSequence(header: Buffer): Size {
+  const { bits, skip, golomb } = createBits(header)
   skip(4)
-  const isReduced = bits(1) === 1
-  if (isReduced) skip(5)
+  if (bits(1) === 1) skip(5)
   else {
-    // Timing information, which no still picture has, would stand before the sizes.
-    if (bits(1) === 1) return undefined
+    const delayBits = bits(1) === 1 ? skipTiming() : 0
     const hasDelay = bits(1) === 1
     for (let point = bits(5); point >= 0; point--) {
       skip(12)
       if (bits(5) > 7) skip(1)
+      if (delayBits > 0 && bits(1) === 1) skip(2 * delayBits + 1)
       if (hasDelay && bits(1) === 1) skip(4)
     }
   }
   const [widthBits, heightBits] = [bits(4) + 1, bits(4) + 1]
   return { width: bits(widthBits) + 1, height: bits(heightBits) + 1 }
+
+  /** Returns how many bits a decoder's delay has, 0 where none is said. */
+  function skipTiming(): number {
+    skip(64)
+    if (bits(1) === 1) golomb()
+    if (bits(1) === 0) return 0
+    const delayBits = bits(5) + 1
+    skip(32 + 10)
+    return delayBits
+  }
 }
 
 const sequenceParameters = 33
 
-/** ISO/IEC 14496-15 8.3.3: arrays of parameter sets behind 22 bytes of configuration. */
-function sizeOfHevc(configuration: Buffer): Size | undefined {
+/** ISO/IEC 14496-15 8.3.3: arrays of parameter sets behind 22 bytes of configuration; more may stand among the picture's own units. */
+function* parameterSets(content: Buffer, settings: Buffer | undefined, step: () => void): Generator<Size> {
+  if (settings === undefined) return
   let at = 23
-  for (let array = configuration.readUInt8(22); array > 0; array--) {
-    const type = configuration.readUInt8(at) & 63
-    const count = configuration.readUInt16BE(at + 1)
+  for (let array = settings.readUInt8(22); array > 0; array--) {
+    const count = settings.readUInt16BE(at + 1)
     at += 3
     for (let i = 0; i < count; i++) {
-      const length = configuration.readUInt16BE(at)
-      if (type === sequenceParameters) return sizeInParameters(configuration.subarray(at + 2, at + 2 + length))
-      at += 2 + length
+      step()
+      const end = at + 2 + settings.readUInt16BE(at)
+      yield* sizeInUnit(settings.subarray(at + 2, end))
+      at = end
     }
   }
-  return undefined
+  const lengthBytes = (settings.readUInt8(21) & 3) + 1
+  for (let at = 0; at + lengthBytes < content.length;) {
+    step()
+    const end = at + lengthBytes + content.readUIntBE(at, lengthBytes)
+    yield* sizeInUnit(content.subarray(at + lengthBytes, end))
+    at = end
+  }
+}
+
+function* sizeInUnit(unit: Buffer): Generator<Size> {
+  if (unit.length > 0 && ((unit.readUInt8(0) >> 1) & 63) === sequenceParameters) yield sizeInParameters(unit)
 }
 
 /** H.265 7.3.2.2, up to the sizes. */

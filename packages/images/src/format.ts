@@ -22,6 +22,10 @@ export interface FirstFrame {
   placement?: { canvas: Size; left: number; top: number }
   /** Where a decoder can't put the channels of a file together: a grey file for each of them. */
   planes?: Buffer[]
+  /** The last plane is an opacity that the others were multiplied by. */
+  isPremultiplied?: boolean
+  /** The ICC profile of what a decoder hands out without it. */
+  profile?: Buffer
   /** The decoder hands out Y, Cb and Cr as if they were red, green and blue. */
   isYcbcr?: boolean
 }

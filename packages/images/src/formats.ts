@@ -29,12 +29,17 @@ export function measure(bytes: Buffer, format: ImageFormat): Measured {
   return measured
 }
 
+/** A row costs time and a column memory however short they are. No format's own reader takes more by default. */
+const maxSide = 1_000_000
+
 /**
  * Why an image of this size is refused, for the client; undefined if it is not. The parts that a picture is made of may add up to twice
  * its pixels: tiles overhang its edge, and transparency is a picture of its own.
  */
 export function pixelFault({ width, height, decodedPixels }: Measured, maxPixels: number): string | undefined {
   if (width * height > maxPixels) return `The image has ${width} × ${height} pixels, more than ${maxPixels}`
+  if (Math.max(width, height) > maxSide)
+    return `The image has ${width} × ${height} pixels, and no side may have more than ${maxSide}`
   if (decodedPixels > 2 * maxPixels)
     return `The image is made of parts of ${decodedPixels} pixels together, more than twice ${maxPixels}`
   return undefined

@@ -31,8 +31,10 @@ export interface Items {
   types: Map<number, string>
   properties: Map<number, Box[]>
   references: Reference[]
-  /** The first bytes of an item, where they lie in the file or in the box itself. */
+  /** The bytes of an item, which lie in the file or in the box itself. */
   contentOf: (item: number) => Buffer
+  /** Counts what is looked at. */
+  step: () => void
 }
 
 /** A phone's picture has about a hundred items, each with half a dozen properties and references. */
@@ -46,19 +48,30 @@ export function readItems(bytes: Buffer): Items {
     const box = meta.find(box => box.type === type)
     return box === undefined ? otherwise : from(box.content)
   }
-  const places = read('iloc', content => readPlaces(content, step), new Map<number, Place>())
+  const places = read('iloc', content => readPlaces(content, step), new Map<number, Place[]>())
+  assertModest(places, bytes)
   const inside = read('idat', content => content, bytes.subarray(0, 0))
   return {
     primary: read('pitm', content => numberAt(content, 4, content[0] === 0 ? 2 : 4), 0),
     types: read('iinf', content => readTypes(content, step), new Map()),
     properties: read('iprp', content => readProperties(content, step), new Map()),
     references: read('iref', content => readReferences(content, step), []),
+    step,
     contentOf(item) {
-      const place = places.get(item)
-      if (place === undefined) return bytes.subarray(0, 0)
-      return (place.isInside ? inside : bytes).subarray(place.offset, place.offset + place.length)
+      const [first, ...others] = (places.get(item) ?? []).map(place =>
+        (place.isInside ? inside : bytes).subarray(place.offset, place.offset + place.length)
+      )
+      if (first === undefined) return bytes.subarray(0, 0)
+      return others.length === 0 ? first : Buffer.concat([first, ...others])
     }
   }
+}
+
+/** Throws a FormatError if items in pieces have more bytes than the file: to put them together would cost more than to read it. */
+function assertModest(places: Map<number, Place[]>, bytes: Buffer): void {
+  const pieces = [...places.values()].filter(({ length }) => length > 1).flat()
+  const total = pieces.reduce((sum, { length }) => sum + length, 0)
+  if (total > bytes.length) throw new FormatError('The picture file has items whose pieces lie over each other')
 }
 
 function find(boxes: Iterable<Box>, wanted: string): Buffer {
@@ -94,7 +107,7 @@ function readProperties(content: Buffer, step: () => void): Map<number, Box[]> {
         // The highest bit says whether a reader must understand it.
         const index = numberAt(map, at, indexBytes) & (indexBytes === 2 ? 0x7fff : 0x7f)
         const property = list[index - 1]
-        if (property !== undefined) properties.set(item, [...(properties.get(item) ?? []), property])
+        if (property !== undefined) add(properties, item, property)
       }
     }
   }
@@ -119,14 +132,14 @@ interface Place {
   length: number
 }
 
-/** Where each item's first extent lies. */
-function readPlaces(content: Buffer, step: () => void): Map<number, Place> {
+/** Where the pieces of each item lie. */
+function readPlaces(content: Buffer, step: () => void): Map<number, Place[]> {
   const version = content.readUInt8(0)
   const sizes = content.readUInt16BE(4)
   const [offsetBytes, lengthBytes, baseBytes] = [sizes >> 12, (sizes >> 8) & 15, (sizes >> 4) & 15] as const
   const indexBytes = version === 0 ? 0 : sizes & 15
   const idBytes = version < 2 ? 2 : 4
-  const places = new Map<number, Place>()
+  const places = new Map<number, Place[]>()
   let at = 6 + idBytes
   const next = (size: number): number => {
     const value = numberAt(content, at, size)
@@ -143,11 +156,17 @@ function readPlaces(content: Buffer, step: () => void): Map<number, Place> {
     for (let i = 0; i < extents; i++) {
       step()
       at += indexBytes
-      const place = { isInside: method === 1, offset: base + next(offsetBytes), length: next(lengthBytes) }
-      if (i === 0) places.set(item, place)
+      add(places, item, { isInside: method === 1, offset: base + next(offsetBytes), length: next(lengthBytes) })
     }
   }
   return places
+}
+
+/** Puts one more into the list of `key`. */
+export function add<Value>(lists: Map<number, Value[]>, key: number, value: Value): void {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [value])
+  else list.push(value)
 }
 
 /** A big-endian number of 0, 1, 2, 4 or 8 bytes; none is 0. */

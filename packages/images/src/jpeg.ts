@@ -4,6 +4,7 @@ import { createSteps, FormatError, startsWith, type Format, type Size } from './
 export interface JpegHeader extends Size {
   /** Bits a channel. */
   precision: number
+  components: number
   /** 0xc0 to 0xcf: how the pixels are coded. */
   frame: number
   /** From the marker of the first scan on. */
@@ -30,23 +31,29 @@ const mostScans = 100
 const exifStart = 'Exif\0\0'
 const profileStart = 'ICC_PROFILE\0'
 
-/** Progressive, also arithmetic-coded: each scan refines the whole picture. */
-const progressive = [0xc2, 0xca]
+/** Also arithmetic-coded ones: each scan refines the whole picture. */
+export function isProgressive({ frame }: JpegHeader): boolean {
+  return frame === 0xc2 || frame === 0xca
+}
 
 export const jpeg: Format = {
   mediaType: 'image/jpeg',
   matches: bytes => startsWith(bytes, [0xff, 0xd8, 0xff]),
 
   measure(bytes) {
-    const { width, height, precision, frame, scans } = readJpegHeader(bytes)
+    const header = readJpegHeader(bytes)
+    const { width, height, precision, components, frame, scans } = header
     if ([0xc3, 0xc7, 0xcb, 0xcf].includes(frame))
       throw new FormatError('This is a lossless JPEG, which is not supported: send a baseline or progressive one')
     if (precision !== 8)
       throw new FormatError(`This JPEG has ${precision} bits a channel, of which only 8 are supported`)
     if ([0xc5, 0xc6, 0xcd, 0xce].includes(frame))
       throw new FormatError('This is a hierarchical JPEG, which is not supported: send a baseline or progressive one')
-    const passes = progressive.includes(frame) ? countScans(scans) : 1
-    return { width, height, decodedPixels: width * height * Math.max(1, passes / usualScans), isBuffered: passes > 1 }
+    const passes = isProgressive(header) ? countScans(scans) : 1
+    // Without passes the colours may still follow each other, each in a scan of its own.
+    const isBuffered = passes > 1 || scans.readUInt8(4) < components
+    const weight = Math.max(1, passes / usualScans) * Math.max(1, components / usualComponents)
+    return { width, height, decodedPixels: Math.ceil(width * height * weight), isBuffered }
   },
 
   firstFrame: bytes => ({ bytes })
@@ -55,16 +62,20 @@ export const jpeg: Format = {
 /** What encoders write for a progressive JPEG; more than that counts as more pixels. */
 const usualScans = 10
 
-/** Throws a RangeError if the file ends within its header, a FormatError if it has no frame or no scan. */
-export function readJpegHeader(bytes: Buffer): JpegHeader {
+/** Those of CMYK are one more. */
+const usualComponents = 3
+
+/** Throws a RangeError if the file ends within its header, a FormatError if it has no frame. `step` counts the segments. */
+export function readJpegHeader(bytes: Buffer, step: () => void = createSteps('JPEG', mostSegments)): JpegHeader {
   const before: Segment[] = []
-  const scans = walk(bytes, segment => before.push(segment))
+  const scans = walk(bytes, step, segment => before.push(segment))
   const frame = before.find(({ marker }) => isFrame(marker))
   if (frame === undefined) throw new FormatError('The JPEG has no frame header')
   return {
     precision: frame.content.readUInt8(0),
     height: frame.content.readUInt16BE(1),
     width: frame.content.readUInt16BE(3),
+    components: frame.content.readUInt8(5),
     frame: frame.marker,
     scans,
     exif: application(before, 0xe1, exifStart)[0],
@@ -73,8 +84,7 @@ export function readJpegHeader(bytes: Buffer): JpegHeader {
 }
 
 /** Hops over each segment before the first scan by its length, and over bytes that belong to none. Returns what follows. */
-function walk(bytes: Buffer, visit: (segment: Segment) => void): Buffer {
-  const step = createSteps('JPEG', mostSegments)
+function walk(bytes: Buffer, step: () => void, visit: (segment: Segment) => void): Buffer {
   for (let at = bytes.indexOf(0xff, 2); at !== -1;) {
     step()
     // 0xff again is filling.

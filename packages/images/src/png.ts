@@ -14,8 +14,8 @@ const chunkBytes = 12
 /** Encoders write pixels in chunks of 8 KB and more: ten megabytes are about a thousand. */
 const mostChunks = 100_000
 
-/** What pixels come from, and what says how they are to look. */
-const wanted = new Set(['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND', 'iCCP', 'eXIf'])
+/** What says how pixels are to look, each of which a file may have one of. */
+const singles = new Set(['IHDR', 'PLTE', 'tRNS', 'iCCP', 'eXIf'])
 
 export const png: Format = {
   mediaType: 'image/png',
@@ -26,12 +26,24 @@ export const png: Format = {
     return { width, height, decodedPixels: width * height, isBuffered: bytes.readUInt8(28) !== 0 }
   },
 
-  /** Without the frames of an APNG, and without text, which is compressed and would be unpacked. */
+  /**
+   * Without the frames of an APNG, and without text, which is compressed and would be unpacked. What there may be one of stands once,
+   * in front of the pixels: libvips looks for EXIF nowhere else.
+   */
   firstFrame(bytes) {
     const chunks = chunksOf(bytes)
-    if (chunks.every(({ type }) => wanted.has(type))) return { bytes }
-    const kept = chunks.filter(({ type }) => wanted.has(type)).map(({ from, to }) => bytes.subarray(from, to))
-    return { bytes: Buffer.concat([bytes.subarray(0, signature.length), ...kept]) }
+    const once = new Map<string, Chunk>()
+    for (const chunk of chunks) if (singles.has(chunk.type) && !once.has(chunk.type)) once.set(chunk.type, chunk)
+    const pixels = chunks.filter(({ type }) => type === 'IDAT')
+    const end = chunks.filter(({ type }) => type === 'IEND')
+    const kept = [...once.values(), ...pixels, ...end]
+    if (kept.length === chunks.length && kept.every((chunk, i) => chunk === chunks[i])) return { bytes }
+    return {
+      bytes: Buffer.concat([
+        bytes.subarray(0, signature.length),
+        ...kept.map(({ from, to }) => bytes.subarray(from, to))
+      ])
+    }
   }
 }
 

@@ -1,8 +1,9 @@
-import { FormatError, type Format, type FirstFrame, type Measured } from './format.ts'
+import { createSteps, FormatError, type Format, type FirstFrame, type Measured } from './format.ts'
+import { isProgressive, readJpegHeader } from './jpeg.ts'
 import { readDirectory, tags, valueOf, valuesOf, type Directory } from './tiff-directory.ts'
 import { planesOf } from './tiff-planes.ts'
 
-/** Those that libvips' build of libtiff reads. Of others it makes black tiles without a word (8.18). */
+/** Those that libtiff reads in both builds of libvips. Of others, WebP in WebAssembly too, it makes black tiles without a word (8.18). */
 const compressions: Record<number, string> = {
   1: 'none',
   2: 'CCITT RLE',
@@ -12,8 +13,7 @@ const compressions: Record<number, string> = {
   7: 'JPEG',
   8: 'deflate',
   32773: 'PackBits',
-  32946: 'deflate',
-  50001: 'WebP'
+  32946: 'deflate'
 }
 
 /** Kinds of colours, and how many samples a pixel has at least. */
@@ -28,6 +28,7 @@ const photometrics: Record<number, { name: string; samples: number }> = {
 
 const ycbcr = 6
 const jpegCompression = 7
+const associatedAlpha = 1
 
 /** Strips of a row each in a picture of 50 megapixels are some thousand. */
 const mostPieces = 100_000
@@ -50,7 +51,9 @@ export const tiff: Format = {
     const directory = readDirectory(bytes)
     const isYcbcr = valueOf(directory, tags.photometric, 1) === ycbcr && compressionOf(directory) !== jpegCompression
     const alone: FirstFrame = { bytes: withoutOtherPages(directory), ...(isYcbcr ? { isYcbcr } : {}) }
-    return isTiledInPlanes(directory) ? { ...alone, planes: planesOf(directory) } : alone
+    if (!isTiledInPlanes(directory)) return alone
+    const isPremultiplied = valueOf(directory, tags.extraSamples, 0) === associatedAlpha
+    return { ...alone, planes: planesOf(directory), isPremultiplied }
   }
 }
 
@@ -87,7 +90,10 @@ function assertSupported(directory: Directory): void {
   if (isTiledInPlanes(directory) && ![1, 2].includes(photometric)) refuse(`tiles of separate planes in ${colours.name}`)
 }
 
-/** libtiff shows what is missing as black. Throws a FormatError if a strip or tile ends outside of the file. */
+/**
+ * libtiff shows what is missing as black, and goes through all passes of a JPEG. Throws a FormatError if a strip or tile ends outside
+ * of the file, or is made of passes.
+ */
 function assertWhole(directory: Directory): void {
   const isTiled = directory.entries.has(tags.tileWidth)
   const offsets = valuesOf(directory, isTiled ? tags.tileOffsets : tags.stripOffsets)
@@ -96,6 +102,16 @@ function assertWhole(directory: Directory): void {
     throw new FormatError(`The TIFF has ${offsets.length} parts, which no honest file has`)
   const isCut = offsets.some((offset, i) => offset + (lengths[i] ?? 0) > directory.bytes.length)
   if (isCut) throw new FormatError('The tiff image is truncated or corrupt')
+  if (compressionOf(directory) === jpegCompression) assertSequential(directory.bytes, new Set(offsets))
+}
+
+/** Segments before the pixels of all strips together. */
+const mostSegments = 500_000
+
+function assertSequential(bytes: Buffer, offsets: Set<number>): void {
+  const step = createSteps('TIFF', mostSegments)
+  for (const offset of offsets)
+    if (isProgressive(readJpegHeader(bytes.subarray(offset), step))) refuse('progressive JPEG in it')
 }
 
 function refuse(what: string): never {

@@ -20,7 +20,9 @@ export const webp: Format = {
 
   measure(bytes) {
     const { width, height } = canvasOf(bytes)
-    return { width, height, decodedPixels: width * height, isBuffered: true }
+    // A film's first frame, and what has transparency, is held once more.
+    const isBuffered = find(bytes, 'VP8L', 'ALPH', 'ANMF', 'VP8 ')?.type !== 'VP8 '
+    return { width, height, decodedPixels: width * height, isBuffered }
   },
 
   /** The first frame of an animation as a WebP of its own; a picture that does not move as it is. */

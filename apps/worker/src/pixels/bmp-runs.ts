@@ -16,7 +16,9 @@ export function expandRuns({ width, height, topDown, bits, pixels }: BmpHeader):
     const value = pixels.readUInt8(at + 1)
     at += 2
     if (count > 0) {
-      for (let i = 0; i < count; i++) put(bits === 8 ? value : half(value, i))
+      const from = x
+      while (x < Math.min(from + count, width)) put(bits === 8 ? value : half(value, x - from))
+      x = from + count
     } else if (value === endOfRow) {
       x = 0
       y++

@@ -4,19 +4,25 @@ import { asDecodeError, DecodeError, decodeTimeoutMs, type Decoder } from './dec
 
 /**
  * Bytes a pixel that a process grows by while it decodes one picture, rounded up: peak resident memory over what it was, pictures of 12
- * and 48 megapixels, sharp 0.35.5 (libvips 8.18) and libheif-js 1.23.2, 2026-11-25. `buffered` where the picture has to be in memory as a
- * whole: progressive or interlaced, or in planes.
+ * and 48 megapixels of every shape, sharp 0.35.5 (libvips 8.18) and libheif-js 1.23.2, 2026-11-26. `buffered` where the picture has to be
+ * in memory as a whole: progressive or interlaced, or in planes.
  */
 const bytesPerPixel: Record<ImageFormat, { streamed: number; buffered: number }> = {
-  jpeg: { streamed: 4, buffered: 8 },
+  jpeg: { streamed: 4, buffered: 7 },
   png: { streamed: 4, buffered: 16 },
-  webp: { streamed: 6, buffered: 6 },
-  gif: { streamed: 8, buffered: 8 },
+  webp: { streamed: 6, buffered: 9 },
+  gif: { streamed: 13, buffered: 13 },
   avif: { streamed: 16, buffered: 16 },
-  heic: { streamed: 30, buffered: 30 },
+  heic: { streamed: 10, buffered: 10 },
   tiff: { streamed: 4, buffered: 20 },
-  bmp: { streamed: 24, buffered: 24 }
+  bmp: { streamed: 13, buffered: 13 }
 }
+
+/** Rows that libvips keeps while it resizes, and bytes of each pixel in them: a picture much wider than high is mostly that. */
+const rows = { most: 50, bytesPerPixel: 24 }
+
+/** Of the file and of the profile in it, which may be most of the file: ours, and those of libvips. */
+const copies = 3
 
 export interface DecodeLimits {
   maxPixels: number
@@ -50,51 +56,85 @@ export function withinMemory(decoder: Decoder, { maxPixels, onWedged, ...limits 
     const fault = pixelFault(measured, maxPixels)
     if (fault !== undefined) throw new DecodeError('TOO_MANY_PIXELS', fault)
     const { streamed, buffered } = bytesPerPixel[format]
-    const bytes = measured.decodedPixels * (measured.isBuffered ? buffered : streamed)
+    const { width, height, decodedPixels, isBuffered } = measured
+    const inRows = width * Math.min(height, rows.most) * rows.bytesPerPixel
+    const bytes = decodedPixels * (isBuffered ? buffered : streamed) + inRows + copies * image.length
     if (bytes > limits.maxBytes) {
-      const most = Math.floor(limits.maxBytes / (bytes / measured.decodedPixels))
+      const most = Math.floor(decodedPixels * (limits.maxBytes / bytes))
       throw new DecodeError(
         'TOO_MANY_PIXELS',
-        `A ${format} image may have ${most} pixels here, this one has ${measured.decodedPixels}`
+        `A ${format} image may have ${most} pixels here, this one has ${decodedPixels}`
       )
     }
     return bytes
   }
 }
 
-/** Hands out bytes and places, first come, first served. */
+/** Of the memory, what a picture needs at most that does not wait for any: 4 MB of 250, a JPEG of most of a megapixel. */
+const smallShare = 1 / 64
+
+/** From here on a picture is large: 50 MB of 250, a JPEG of more than 12 megapixels. */
+const largeShare = 1 / 5
+
+interface Waiting {
+  bytes: number
+  enter: () => void
+}
+
+/**
+ * Hands out bytes and places, first come, first served, but that small pictures wait for a place alone, and large ones get half of
+ * the places: nobody's photo waits for the panoramas of others.
+ */
 function createGate({ maxBytes, maxRunning }: Pick<DecodeLimits, 'maxBytes' | 'maxRunning'>) {
-  const waiting: Array<{ bytes: number; enter: () => void }> = []
+  const maxLarge = Math.max(1, Math.floor(maxRunning / 2))
+  const waiting = new Set<Waiting>()
   let running = 0
+  let large = 0
   let taken = 0
 
   return {
     /** Runs `work` once there is room for it. */
     async within<T>(bytes: number, work: () => Promise<T>): Promise<T> {
       await new Promise<void>(enter => {
-        waiting.push({ bytes, enter })
+        waiting.add({ bytes, enter })
         admit()
       })
       try {
         return await work()
       } finally {
-        running--
-        taken -= bytes
+        count(bytes, -1)
         admit()
       }
     }
   }
 
   function admit(): void {
-    for (let next = waiting[0]; next !== undefined && hasRoom(next.bytes); next = waiting[0]) {
-      waiting.shift()
-      running++
-      taken += next.bytes
+    let isBlocked = false
+    for (const next of waiting) {
+      if (running >= maxRunning) return
+      if (!isSmall(next.bytes)) isBlocked ||= !hasRoom(next.bytes)
+      if (isBlocked && !isSmall(next.bytes)) continue
+      waiting.delete(next)
+      count(next.bytes, 1)
       next.enter()
     }
   }
 
+  function count(bytes: number, change: 1 | -1): void {
+    running += change
+    if (isLarge(bytes)) large += change
+    if (!isSmall(bytes)) taken += change * bytes
+  }
+
   function hasRoom(bytes: number): boolean {
-    return running < maxRunning && taken + bytes <= maxBytes
+    return taken + bytes <= maxBytes && (large < maxLarge || !isLarge(bytes))
+  }
+
+  function isSmall(bytes: number): boolean {
+    return bytes <= maxBytes * smallShare
+  }
+
+  function isLarge(bytes: number): boolean {
+    return bytes > maxBytes * largeShare
   }
 }

@@ -11,7 +11,9 @@ import { createLibvips, type Source } from './libvips.ts'
  */
 export async function createDecoder(input: Input): Promise<Decoder> {
   const libvips = await createLibvips(input)
-  const [bmp, heic] = [createBmpDecoder(), await createHeicDecoder()]
+  const { width, height, fit, cropFraction, kernel } = input
+  const target = { width, height, fit, cropFraction, kernel }
+  const [bmp, heic] = [createBmpDecoder(target), createHeicDecoder(target)]
 
   return {
     name: ['libvips', bmp.name, ...(heic ? [heic.name] : [])].join('+'),
@@ -28,7 +30,9 @@ export async function createDecoder(input: Input): Promise<Decoder> {
 
   async function sourceOf(frame: FirstFrame, format: ImageFormat): Promise<Source> {
     const raster = await rasterOf(frame.bytes, format)
-    return raster === undefined ? { kind: 'file', format, ...frame } : { kind: 'raster', raster }
+    return raster === undefined
+      ? { kind: 'file', format, ...frame }
+      : { kind: 'raster', raster, profile: frame.profile }
   }
 
   async function rasterOf(bytes: Buffer, format: ImageFormat): Promise<Raster | undefined> {

@@ -13,7 +13,10 @@ export interface Frame {
  * size to the nearest, the window up and left. One pixel less or more changes the top label of one photo in ten for a small
  * ImageNet model.
  */
-export function frameOf(picture: Size, { width, height, fit, cropFraction }: Input): Frame {
+export function frameOf(
+  picture: Size,
+  { width, height, fit, cropFraction }: Pick<Input, 'width' | 'height' | 'fit' | 'cropFraction'>
+): Frame {
   const least = { width: Math.round(width / cropFraction), height: Math.round(height / cropFraction) }
   const scale = Math.max(least.width / picture.width, least.height / picture.height)
   const scaled =

@@ -1,14 +1,17 @@
+import { crc32, deflateSync } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
 import type { Input } from '@streamsight/models'
 import { orientationOf, readJpegHeader, type FirstFrame, type ImageFormat, type Size } from '@streamsight/images'
 import { DecodeError, decodeTimeoutMs, type Raster } from './decoder.ts'
-import { frameOf } from './frame.ts'
-import { enlarge, pickNearest } from './resample.ts'
+import { frameOf, type Frame } from './frame.ts'
+import { enlarge, pickNearest, sourceOf, type Part } from './resample.ts'
 import { isSrgb } from './srgb-profile.ts'
 import { toRgb } from './ycbcr.ts'
 
 /** A file that libvips reads, or pixels that another library has decoded. */
-export type Source = ({ kind: 'file'; format: ImageFormat } & FirstFrame) | { kind: 'raster'; raster: Raster }
+export type Source = FileSource | RasterSource
+type RasterSource = { kind: 'raster'; raster: Raster; profile: Buffer | undefined }
+type FileSource = { kind: 'file'; format: ImageFormat } & FirstFrame
 
 /** What libvips has to know before it decodes a picture. */
 interface Facts {
@@ -29,7 +32,7 @@ export async function createLibvips(input: Input) {
   async function toInput(source: Source): Promise<Uint8Array> {
     const startedMs = performance.now()
     try {
-      return source.kind === 'raster' ? await fit(open(source.raster), source.raster) : await decodeFile(source)
+      return source.kind === 'raster' ? await decodeRaster(source) : await decodeFile(source)
     } catch (error) {
       if (error instanceof DecodeError) throw error
       // Never by libvips' message: its threads share one, which may be about another picture.
@@ -41,13 +44,22 @@ export async function createLibvips(input: Input) {
     }
   }
 
-  async function decodeFile({ format, bytes, placement, planes, isYcbcr }: Extract<Source, { kind: 'file' }>) {
-    if (planes !== undefined) return await fitRaster(await join(planes), orientationOf(bytes))
+  async function decodeFile({ format, bytes, placement, planes, isPremultiplied, isYcbcr }: FileSource) {
+    if (planes !== undefined) {
+      const joined = await join(planes)
+      return await fitRaster(isPremultiplied ? unmultiplied(joined) : joined, orientationOf(bytes))
+    }
     const facts = await factsOf(bytes, format)
     const picture = decoded(bytes, facts)
     if (placement !== undefined) return await fitRaster(await onCanvas(picture, placement))
     const rgb = await fit(picture, facts.upright, format)
     return isYcbcr ? toRgb(rgb) : rgb
+  }
+
+  async function decodeRaster({ raster, profile }: RasterSource): Promise<Uint8Array> {
+    if (profile === undefined || isSrgb(profile)) return await fitRaster(raster)
+    const bytes = await withProfile(raster, profile)
+    return await decodeFile({ kind: 'file', format: 'png', bytes })
   }
 
   async function fitRaster(raster: Raster, orientation = 1): Promise<Uint8Array> {
@@ -60,14 +72,19 @@ export async function createLibvips(input: Input) {
   async function fit(picture: Sharp, upright: Size, format?: ImageFormat): Promise<Uint8Array> {
     const frame = frameOf(upright, input)
     const { scaled } = frame
-    if (input.kernel === 'nearest') return pickNearest(await raw(picture), frame, input)
+    if (input.kernel === 'nearest') return pickNearest(await part(picture, upright, frame), frame, input)
     if (scaled.width > upright.width || scaled.height > upright.height) {
       const shrunk = { width: Math.min(scaled.width, upright.width), height: Math.min(scaled.height, upright.height) }
-      return enlarge(await raw(resize(picture, shrunk)), frame, input)
+      return enlarge(await part(resize(picture, shrunk), shrunk, frame), frame, input)
     }
     const { left, top } = frame
     const window = { left, top, width: input.width, height: input.height }
     return (await raw(resize(picture, scaled, format).extract(window))).data
+  }
+
+  /** What the window is made of; the rest of a picture that is much wider than high would be megabytes for nothing. */
+  async function part(picture: Sharp, from: Size, frame: Frame): Promise<Part> {
+    return { picture: await raw(picture.extract(sourceOf(from, frame, input))), from }
   }
 
   function resize(picture: Sharp, scaled: Size, format?: ImageFormat): Sharp {
@@ -142,6 +159,32 @@ async function join(planes: Buffer[]): Promise<Raster> {
     for (let from = 0, to = channel; from < values.length; from++, to += channels.length)
       data[to] = values[from] as number
   return { ...first, data, channels: channels.length as Raster['channels'] }
+}
+
+/** As a PNG: libvips takes profiles from files alone. */
+async function withProfile({ data, width, height, channels }: Raster, profile: Buffer): Promise<Buffer> {
+  const png = await sharp(data, { ...reading, raw: { width, height, channels } })
+    .png({ compressionLevel: 0 })
+    .toBuffer()
+  const chunk = Buffer.concat([Buffer.from('iCCPicc\0\0', 'latin1'), deflateSync(profile)])
+  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)]
+  length.writeUInt32BE(chunk.length - 4)
+  checksum.writeUInt32BE(crc32(chunk))
+  return Buffer.concat([png.subarray(0, pngHeaderBytes), length, chunk, checksum, png.subarray(pngHeaderBytes)])
+}
+
+/** Signature and IHDR. */
+const pngHeaderBytes = 33
+
+/** Colours as they were before they were multiplied by their opacity, in place. */
+function unmultiplied(raster: Raster): Raster {
+  const { data, channels } = raster
+  for (let at = 0; at < data.length; at += channels) {
+    const opacity = data[at + channels - 1] as number
+    for (let i = at; i < at + channels - 1 && opacity > 0; i++)
+      data[i] = Math.min(255, Math.round(((data[i] as number) * 255) / opacity))
+  }
+  return raster
 }
 
 /** libvips is asked, which takes a trip to its threads, unless the header of a JPEG says all: most have no EXIF. */
