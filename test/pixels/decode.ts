@@ -26,6 +26,7 @@ const decoder = withinMemory(
     maxPixels: 50e6,
     maxBytes: 250e6,
     maxRunning: 1,
+    maxLarge: 1,
     onWedged: what => {
       throw new Error(what)
     }

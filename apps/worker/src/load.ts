@@ -51,6 +51,8 @@ export async function loadModel(name: string, { config, log, onWedged, wrap }: L
     maxPixels: config.MAX_IMAGE_PIXELS,
     maxBytes: config.MAX_DECODE_BYTES,
     maxRunning: Math.max(libuvThreads, availableParallelism()),
+    // The other half of the cores is for the rest: a second of decoding is nothing to who sent 50 megapixels.
+    maxLarge: Math.max(1, Math.floor(availableParallelism() / 2)),
     onWedged
   })
   return { model: endingIn(inference.activation, model), inference, decoder }

@@ -105,7 +105,7 @@ test('A4, A9: a small picture waits for no large ones, and these take turns', as
     }
   }
   const onWedged = (what: string) => assert.fail(what)
-  const decoder = withinMemory(slow, { maxPixels: 50e6, maxBytes: 250e6, maxRunning: 4, onWedged })
+  const decoder = withinMemory(slow, { maxPixels: 50e6, maxBytes: 250e6, maxRunning: 4, maxLarge: 2, onWedged })
   const large = Buffer.concat([bmpBomb(2_500), Buffer.alloc(1_000)])
   const small = bmpBomb(32)
   const all = [large, large, large, small, large, small].map(image => decoder.decode(image, 'bmp'))

@@ -27,6 +27,8 @@ interface Outstanding {
   sentAtMs: number
   bytes: number
   blockMs: number
+  /** Rejects it: the socket has ended. */
+  fail: (error: AwayError) => void
 }
 
 /** node-redis documents `undefined` as "no timeout", its types do not allow it. */
@@ -81,15 +83,10 @@ export async function openLink(options: LinkOptions, ended: (error: Error) => vo
   const { uploads } = options
   const outstanding = new Set<Outstanding>()
   let open = false
+  let endedBy: AwayError | undefined
   let idleSinceMs = performance.now()
   let heardAtMs = performance.now()
   let uploadedAtMs = 0
-  let end: (error: Error) => void = () => {}
-  const over = new Promise<never>((_resolve, reject) => {
-    end = reject
-  })
-  // There may be no command that waits for it.
-  over.catch(() => {})
   client.on('error', close)
 
   await handshake()
@@ -114,10 +111,16 @@ export async function openLink(options: LinkOptions, ended: (error: Error) => vo
 
   /** Sends a command. Rejects with Redis' error reply, or with an AwayError once the socket ended. */
   async function send<T>(what: string, call: (client: NodeRedis) => Promise<T>, sending: Sending = {}): Promise<T> {
-    const command = { what, sentAtMs: performance.now(), bytes: sending.bytes ?? 0, blockMs: sending.blockMs ?? 0 }
+    if (endedBy !== undefined) throw endedBy
+    const { bytes = 0, blockMs = 0 } = sending
+    const command: Outstanding = { what, sentAtMs: performance.now(), bytes, blockMs, fail: () => {} }
     outstanding.add(command)
     try {
-      return await Promise.race([call(client), over])
+      // A race against one promise for the end of the socket would keep every reply, images too, for as long as that is open.
+      return await new Promise<T>((resolve, reject) => {
+        command.fail = reject
+        call(client).then(resolve, reject)
+      })
     } catch (error) {
       // Whatever node-redis calls the end of a socket.
       if (error instanceof AwayError || error instanceof ErrorReply || client.isReady) throw error
@@ -161,7 +164,8 @@ export async function openLink(options: LinkOptions, ended: (error: Error) => vo
     if (!open) return
     open = false
     clearInterval(timer)
-    end(error instanceof AwayError ? error : new AwayError(reasonOf(error), { cause: error }))
+    endedBy = error instanceof AwayError ? error : new AwayError(reasonOf(error), { cause: error })
+    for (const { fail } of outstanding) fail(endedBy)
     client.destroy()
     ended(error)
   }

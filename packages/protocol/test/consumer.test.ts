@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { after, before, test } from 'node:test'
 import {
   createClock,
@@ -59,6 +61,20 @@ test('jobs are read in order, each by one worker', async t => {
 test('a read of an empty stream gives nothing', async t => {
   const lab = await openLab(t, redis.url)
   assert.deepEqual(await (await lab.worker('a')).read(1, assert.ifError), [])
+})
+
+test('images that were read are not kept by the connection', async t => {
+  const lab = await openLab(t, redis.url)
+  const worker = await lab.worker('a')
+  const images: Array<WeakRef<Buffer>> = []
+  for (let i = 0; i < 10; i++)
+    images.push(new WeakRef((await lab.delivered(worker, { image: Buffer.alloc(100_000) })).job.image))
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  await until('all but the last are gone', () => {
+    collect()
+    return images.filter(image => image.deref() !== undefined).length <= 1
+  })
 })
 
 test('a silent worker’s job is claimed by one of two that try', async t => {

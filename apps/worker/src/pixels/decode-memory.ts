@@ -30,6 +30,8 @@ export interface DecodeLimits {
   maxBytes: number
   /** Decodes that run at the same time. */
   maxRunning: number
+  /** Large ones among them. */
+  maxLarge: number
   onWedged: OnWedged
 }
 
@@ -82,11 +84,10 @@ interface Waiting {
 }
 
 /**
- * Hands out bytes and places, first come, first served, but that small pictures wait for a place alone, and large ones get half of
+ * Hands out bytes and places, first come, first served, but that small pictures wait for a place alone, and large ones get few of
  * the places: nobody's photo waits for the panoramas of others.
  */
-function createGate({ maxBytes, maxRunning }: Pick<DecodeLimits, 'maxBytes' | 'maxRunning'>) {
-  const maxLarge = Math.max(1, Math.floor(maxRunning / 2))
+function createGate({ maxBytes, maxRunning, maxLarge }: Pick<DecodeLimits, 'maxBytes' | 'maxRunning' | 'maxLarge'>) {
   const waiting = new Set<Waiting>()
   let running = 0
   let large = 0

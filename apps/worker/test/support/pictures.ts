@@ -74,7 +74,7 @@ export async function decoderOf(input: Input, maxPixels = 50_000_000): Promise<D
   const onWedged = (what: string) => {
     throw new Error(what)
   }
-  return withinMemory(await createDecoder(input), { maxPixels, maxBytes: 250e6, maxRunning: 4, onWedged })
+  return withinMemory(await createDecoder(input), { maxPixels, maxBytes: 250e6, maxRunning: 4, maxLarge: 2, onWedged })
 }
 
 export type Colour = readonly [red: number, green: number, blue: number, alpha?: number]
