@@ -58,7 +58,7 @@ async function runBombs(): Promise<boolean> {
   await fuzz(system, seeds, { seed, slowMs: Infinity, from: 0, to: warmUpCount })
   const onProgress = (name: string) => process.stderr.write(`\r\x1b[K${name}`)
   const report = await dropBombs(system, bombs, { rounds: Number(values.rounds), onProgress })
-  const { alone, growthMb, quietP99Ms, p99Ms, deaths, offences } = report
+  const { alone, growthMb, quietP99Ms, p99Ms, largeP99Ms, deaths, offences } = report
 
   const answers: Record<string, number> = {}
   for (const { answer } of alone) answers[answer] = (answers[answer] ?? 0) + 1
@@ -70,7 +70,7 @@ async function runBombs(): Promise<boolean> {
   console.table(largest)
   console.table({
     'worker memory above before, MB': `${growthMb ?? 'not known here'} (at most ${maxGrowthMb})`,
-    'honest p99, ms': `${quietP99Ms} quiet, ${p99Ms} beside the bombs`,
+    'honest p99, ms': `${quietP99Ms} quiet, ${p99Ms} beside the bombs, ${largeP99Ms} beside those of megabytes`,
     'worker deaths': deaths
   })
   for (const offence of new Set(offences)) console.log(offence)

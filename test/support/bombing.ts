@@ -10,6 +10,9 @@ const honestEveryMs = 20
 /** Bombs at a time: as many as decodes run beside each other. */
 const concurrency = 4
 
+/** A file of more bytes costs others what it costs to carry it, bomb or not. */
+const smallBytes = 1_000_000
+
 /** What a worker may grow by: MAX_DECODE_BYTES by default, the uploads that it holds, and what was freed but not collected. */
 export const maxGrowthMb = 400
 
@@ -26,8 +29,10 @@ export interface BombReport {
   alone: Blast[]
   /** By how much the worker's memory grew at most, bombs alone and together. */
   growthMb: number | undefined
+  /** Of honest clients, the 99th percentile: alone, beside bombs of little bytes, beside those of megabytes, which any upload of that size costs. */
   quietP99Ms: number
   p99Ms: number
+  largeP99Ms: number
   deaths: number
   offences: string[]
 }
@@ -50,17 +55,28 @@ export async function dropBombs(
     alone.push({ ...(await drop(bomb)), growthMb: worker.peakMb() })
   }
 
-  const honest = honestClients(system)
-  onProgress(`all, ${rounds} times, ${concurrency} at once`)
-  await many(rounds * bombs.length, concurrency, async i => await drop(bombs[i % bombs.length] as Bomb))
-  const p99Ms = await honest.stop(offences)
+  const small = bombs.filter(({ image }) => image.length <= smallBytes)
+  const p99Ms = await together(small, 'the small ones')
+  const largeP99Ms = await together(
+    bombs.filter(bomb => !small.includes(bomb)),
+    'the large ones'
+  )
   const growthMb = worker.peakMb()
   const deaths = system.workers.reduce((sum, { starts }) => sum + starts - 1, 0)
   const peaks = [growthMb, ...alone.map(({ growthMb }) => growthMb)].filter(mb => mb !== undefined)
   const most = peaks.length > 0 ? Math.max(...peaks) : undefined
   if (deaths > 0) offences.push(`${deaths} workers died`)
   if (most !== undefined && most > maxGrowthMb) offences.push(`the worker grew by ${most} MB`)
-  return { alone, growthMb: most, quietP99Ms, p99Ms, deaths, offences }
+  return { alone, growthMb: most, quietP99Ms, p99Ms, largeP99Ms, deaths, offences }
+
+  /** The 99th percentile of honest clients meanwhile, in milliseconds. */
+  async function together(some: readonly Bomb[], which: string): Promise<number> {
+    if (some.length === 0) return NaN
+    const honest = honestClients(system)
+    onProgress(`${which}, ${rounds} times, ${concurrency} at once`)
+    await many(rounds * some.length, concurrency, async i => await drop(some[i % some.length] as Bomb))
+    return await honest.stop(offences)
+  }
 
   async function drop({ name, image }: Bomb): Promise<Omit<Blast, 'growthMb'>> {
     const startedMs = performance.now()
