@@ -70,7 +70,9 @@ export function createHealth({ broker, fleets, shutdown }: Vitals) {
 
 function faultsOf(model: string, fleet: Fleet): string[] {
   const reasons: string[] = []
-  if (!fleet.isStaffed()) reasons.push(`no warm worker of model ${model} was seen lately`)
+  const refusal = fleet.refusal()
+  if (refusal !== undefined) reasons.push(`what happens to model ${model} can't be seen: ${String(refusal)}`)
+  else if (!fleet.isStaffed()) reasons.push(`no warm worker of model ${model} was seen lately`)
   if (fleet.isStalled()) reasons.push(`${fleet.depth} jobs for model ${model} are waiting and no worker makes progress`)
   return reasons
 }
