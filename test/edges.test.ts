@@ -383,6 +383,21 @@ test('B4: that Redis refuses to tell of workers turns readiness red, with its wo
   await until('it is green again', async () => (await ready()).status === 200)
 })
 
+for (const command of ['evalsha', 'subscribe'])
+  test(`B4: a gateway whose role lacks ${command.toUpperCase()} is not ready once a request was refused`, async t => {
+    const { url, redis } = await startGateway(t)
+    const direct = await openRedis(t, redis.url)
+    const ready = () => send(`${url}/health/ready`, {})
+    await direct.sendCommand(['ACL', 'SETUSER', 'default', `-${command}`])
+    assertRefused(await post({ url }, ship), 'BROKER_UNAVAILABLE')
+    const red = await ready()
+    assert.equal(red.status, 503)
+    assert.match(red.text, new RegExp(`Redis refuses to .*NOPERM.*${command}`))
+    await direct.sendCommand(['ACL', 'SETUSER', 'default', `+${command}`])
+    assertShip(await post({ url }, ship), 1)
+    assert.equal((await ready()).status, 200)
+  })
+
 test('F: a client that leaves is a 499 in the metrics too', async t => {
   const gateway = await startGateway(t)
   const [socket] = openMany(t, gateway, { count: 1, head: `${headOf(1_000)}x` }) as [Socket]

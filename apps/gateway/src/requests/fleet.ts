@@ -29,7 +29,7 @@ export function createFleet(options: FleetOptions) {
   let lastProgressMs = performance.now()
   let lastTryMs = performance.now()
   let known = false
-  let refusal: unknown
+  let refusal: Error | undefined
   let tellKnown: () => void = () => {}
   const untilKnown = new Promise<void>(resolve => {
     tellKnown = resolve
@@ -49,7 +49,7 @@ export function createFleet(options: FleetOptions) {
     untilKnown: (): Promise<void> => untilKnown,
     isKnown: (): boolean => known,
     /** Why nothing is seen any more, and won't be without somebody's doing: a missing right, say. */
-    refusal: (): unknown => refusal,
+    refusal: (): Error | undefined => refusal,
 
     /** Workers that are warm and were heard of lately. */
     ready: (): SeenWorker[] =>
@@ -95,7 +95,7 @@ export function createFleet(options: FleetOptions) {
         refusal = undefined
         looked()
       } catch (error) {
-        if (!isPassing(error)) refusal = error
+        if (!isPassing(error)) refusal = error as Error
         looked(error)
         lastWarmMs += performance.now() - triedMs
         lastTryMs = lastProgressMs = performance.now()
