@@ -138,3 +138,28 @@ function collectGarbage(): void {
   setFlagsFromString('--expose-gc')
   runInNewContext('gc')()
 }
+
+test('A: requests without end in line on one connection end it, and are not answered', { timeout: 60_000 }, async t => {
+  const { port, url } = await shared
+  const socket = connect(port, '127.0.0.1')
+  t.after(() => socket.destroy())
+  socket.on('error', () => {})
+  socket.pause()
+  let closed = false
+  socket.once('close', () => {
+    closed = true
+  })
+  const before = await answered(url)
+  socket.write('GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3_000))
+  await until('the connection is closed', () => {
+    socket.resume()
+    return closed
+  })
+  assert.ok((await answered(url)) - before < 300)
+})
+
+/** GET /metrics that were answered with 200. */
+async function answered(url: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  return Number(/requests_total\{route="\/metrics",status="200",code="ok"\} (\d+)/.exec(text)?.[1] ?? 0)
+}
