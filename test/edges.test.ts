@@ -127,6 +127,8 @@ test('A8: clients behind a trusted proxy are told apart, of IPv6 by their /64', 
   assert.deepEqual(await statuses('2001:db8::1', '2001:db8::ffff:2', '2001:db8::3'), [200, 200, 429])
   assert.deepEqual(await statuses('2001:db8:0:1::1'), [200])
   assert.deepEqual(await statuses('::ffff:198.51.100.2', '198.51.100.2'), [200, 429])
+  assert.deepEqual(await statuses('198.51.100.3:50001', '198.51.100.3:50002', '198.51.100.3'), [200, 200, 429])
+  assert.deepEqual(await statuses('[2001:db8:0:2::1]:50001', '[2001:db8:0:2::2]', '2001:db8:0:2::3'), [200, 200, 429])
 })
 
 test('A8: nobody is believed who forwards for others unasked', async t => {
