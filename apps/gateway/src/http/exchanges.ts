@@ -13,7 +13,10 @@ export interface Exchange {
   whenOver: (task: () => void) => void
 }
 
-/** Requests that may be open on one connection. Nobody pipelines as many but to fill our memory: 64 KB hold 1,500, all of them read at once. */
+/**
+ * Requests that may be open on one connection. Nobody pipelines as many but to fill our memory: 64 KB hold 1,500, and
+ * Node reads all of them at once.
+ */
 const maxInLine = 100
 
 interface Connection {
