@@ -2,9 +2,12 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import * as fc from 'fast-check'
 import { assertShip, chunked, formOf, multipart, post } from './support/client.ts'
 import { startGateway } from './support/gateway.ts'
+import { openRedis } from './support/redis.ts'
 import { fixture } from './support/system.ts'
 import { until } from './support/until.ts'
 
@@ -107,4 +110,56 @@ function headOf(fields: string[], path = '/predict'): Buffer {
 
 function requestOf(body: Buffer, fields: string[] = [], path = '/predict'): Buffer {
   return Buffer.concat([headOf([`Content-Length: ${body.length}`, ...fields], path), body])
+}
+
+test('requests that were in line on a connection are forgotten when it closes', { timeout: 60_000 }, async t => {
+  const { app, port, redis } = await shared
+  const direct = await openRedis(t, redis.url)
+  const requests: Array<WeakRef<object>> = []
+  const keep = (request: object) => void requests.push(new WeakRef(request))
+  app.server.on('request', keep)
+  t.after(() => app.server.off('request', keep))
+
+  await direct.sendCommand(['CLIENT', 'PAUSE', '1000', 'ALL'])
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => {})
+  const inLine = 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(50)
+  socket.write(Buffer.concat([requestOf(ship), Buffer.from(inLine)]))
+  await until('all of them are open', () => requests.length === 51)
+  socket.destroy()
+  await until('they are gone', () => {
+    collectGarbage()
+    return requests.filter(request => request.deref() !== undefined).length < 5
+  })
+})
+
+/** As `node --expose-gc` has it, for this process as it runs. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+}
+
+test('A: requests without end in line on one connection end it, and are not answered', { timeout: 60_000 }, async t => {
+  const { port, url } = await shared
+  const socket = connect(port, '127.0.0.1')
+  t.after(() => socket.destroy())
+  socket.on('error', () => {})
+  socket.pause()
+  let closed = false
+  socket.once('close', () => {
+    closed = true
+  })
+  const before = await answered(url)
+  socket.write('GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3_000))
+  await until('the connection is closed', () => {
+    socket.resume()
+    return closed
+  })
+  assert.ok((await answered(url)) - before < 300)
+})
+
+/** GET /metrics that were answered with 200. */
+async function answered(url: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  return Number(/requests_total\{route="\/metrics",status="200",code="ok"\} (\d+)/.exec(text)?.[1] ?? 0)
 }

@@ -5,6 +5,7 @@ import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync } 
 import { errorTable, type ErrorCode } from '../apps/gateway/src/errors.ts'
 import { assertShip, formOf, multipart, post, postForm, readReply, send, type Reply } from './support/client.ts'
 import { startGateway, type TestGateway } from './support/gateway.ts'
+import { openRedis } from './support/redis.ts'
 import { fixture } from './support/system.ts'
 import { until } from './support/until.ts'
 
@@ -85,7 +86,7 @@ test('A5: what JSON may not be is named', async t => {
     [`{"image":"${base64}`, /not JSON/],
     [`{"image":"${base64}=A"}`, /not base64/],
     [`{"image":["${base64}"]}`, /must be base64 text/],
-    [`{"${'n'.repeat(5_000)}":1}`, /^.{1,300}$/]
+    [`{"${'n'.repeat(5_000)}":1}`, /field's name has more than 1024 bytes/]
   ]
   for (const [body, message] of mistakes) {
     const reply = await post(gateway, body, json)
@@ -126,6 +127,8 @@ test('A8: clients behind a trusted proxy are told apart, of IPv6 by their /64', 
   assert.deepEqual(await statuses('2001:db8::1', '2001:db8::ffff:2', '2001:db8::3'), [200, 200, 429])
   assert.deepEqual(await statuses('2001:db8:0:1::1'), [200])
   assert.deepEqual(await statuses('::ffff:198.51.100.2', '198.51.100.2'), [200, 429])
+  assert.deepEqual(await statuses('198.51.100.3:50001', '198.51.100.3:50002', '198.51.100.3'), [200, 200, 429])
+  assert.deepEqual(await statuses('[2001:db8:0:2::1]:50001', '[2001:db8:0:2::2]', '2001:db8:0:2::3'), [200, 200, 429])
 })
 
 test('A8: nobody is believed who forwards for others unasked', async t => {
@@ -271,6 +274,12 @@ test('D: a client’s x-request-id is on its answer, also on those that come bef
   })
 })
 
+const nameless = Buffer.from(
+  formOf([{ name: 'image', content: 'x', filename: 'a' }])
+    .toString()
+    .replace('name="image"; ', '')
+)
+
 test('D: unknown names are refused, with the nearest known one', async () => {
   const gateway = await shared
   const image = { name: 'image', content: ship }
@@ -278,6 +287,11 @@ test('D: unknown names are refused, with the nearest known one', async () => {
     [post(gateway, ship, { query: '?topk=3' }), /Unknown query parameter "topk"; did you mean topK\?/],
     [post(gateway, ship, { query: '?threshold=0.5' }), /"threshold"; known: topK, model/],
     [postForm(gateway, [image, { name: 'modell', content: 'a' }]), /form field "modell"; did you mean model\?/],
+    ...['__proto__', 'constructor', 'toString'].map((name): [Promise<Reply>, RegExp] => [
+      postForm(gateway, [image, { name, content: 'x' }]),
+      /field of an unknown name, one that every object has/
+    ]),
+    [post(gateway, nameless, { type: multipart }), /Unknown form field ""/],
     [postForm(gateway, [image, image]), /several images: send one/],
     [postForm(gateway, [image, { name: 'topK', content: 'x' }]), /topK="x" is not valid/],
     [post(gateway, 'x', { type: 'multipart/form-data' }), /names no boundary/],
@@ -303,6 +317,33 @@ test('D: topK and model are fields too, and must not contradict the query', asyn
   assert.match(messageOf(reply), /topK is 3 in the query and 2 in the body/)
 })
 
+test('D: what only looks like a number to JavaScript is no topK', async () => {
+  const gateway = await shared
+  const image = { name: 'image', content: ship }
+  const inJson = (topK: unknown) => post(gateway, JSON.stringify({ image: ship.toString('base64'), topK }), json)
+  const inForm = (content: string) => postForm(gateway, [image, { name: 'topK', content }])
+  const inQuery = (topK: string) => post(gateway, ship, { query: `?topK=${topK}` })
+  for (const topK of ['0x10', '%203', '1e1', '1e309', '3.0', '', '3'.repeat(400)]) {
+    for (const reply of [await inQuery(topK), await inForm(decodeURIComponent(topK))]) {
+      assertRefused(reply, 'MALFORMED_REQUEST')
+      assert.match(messageOf(reply), /^topK="[^"]*"?.* is not valid: must be integer$/)
+    }
+  }
+  for (const topK of [true, null, [3], '0x10']) {
+    assertRefused(await inJson(topK), 'MALFORMED_REQUEST')
+    assert.match(messageOf(await inJson(topK)), /^topK=.* is not valid: must be integer$/)
+  }
+  for (const reply of [await inJson(3), await inJson('3'), await inForm('3'), await inQuery('3')]) assertShip(reply, 1)
+})
+
+test('D: a path that is no address is not found, or said to be broken', async () => {
+  const { url } = await shared
+  assertRefused(await send(`${url}/models/${'a'.repeat(500)}`, {}), 'MODEL_NOT_FOUND')
+  const broken = await send(`${url}/models/%`, {})
+  assertRefused(broken, 'MALFORMED_REQUEST')
+  assert.match(messageOf(broken), /path is not valid/)
+})
+
 test('D: a long value is not echoed whole', async () => {
   const reply = await post(await shared, ship, { query: `?model=${'m'.repeat(15_000)}` })
   assertRefused(reply, 'MODEL_NOT_FOUND')
@@ -310,7 +351,16 @@ test('D: a long value is not echoed whole', async () => {
 })
 
 test('D: a Content-Type that is none is as good as absent', async () => {
-  for (const type of ['jpeg', 'image', 'APPLICATION/OCTET-STREAM', 'text/html; charset=x'])
+  for (const type of [
+    'jpeg',
+    'image',
+    ';;;/',
+    '/',
+    'image/',
+    'a b/c',
+    'APPLICATION/OCTET-STREAM',
+    'text/html; charset=x'
+  ])
     assertShip(await post(await shared, ship, { type }), 1)
 })
 
@@ -320,6 +370,35 @@ test('D: a dead letter whose id no stream can have is not there', async () => {
     assertRefused(await send(`${url}/admin/dead-letters/${entry}`, operator), 'NOT_FOUND')
   assertRefused(await send(`${url}/admin/dead-letters/${'9'.repeat(21)}-0`, operator), 'MALFORMED_REQUEST')
 })
+
+test('B4: that Redis refuses to tell of workers turns readiness red, with its words', async t => {
+  const { url, redis } = await startGateway(t)
+  const direct = await openRedis(t, redis.url)
+  const ready = () => send(`${url}/health/ready`, {})
+  await direct.sendCommand(['ACL', 'SETUSER', 'default', '-xlen'])
+  const red = await until('readiness is red', async () => {
+    const reply = await ready()
+    return reply.status === 503 ? reply : undefined
+  })
+  assert.match(red.text, /everyday can't be seen: .*NOPERM.*xlen/)
+  await direct.sendCommand(['ACL', 'SETUSER', 'default', '+xlen'])
+  await until('it is green again', async () => (await ready()).status === 200)
+})
+
+for (const command of ['evalsha', 'subscribe'])
+  test(`B4: a gateway whose role lacks ${command.toUpperCase()} is not ready once a request was refused`, async t => {
+    const { url, redis } = await startGateway(t)
+    const direct = await openRedis(t, redis.url)
+    const ready = () => send(`${url}/health/ready`, {})
+    await direct.sendCommand(['ACL', 'SETUSER', 'default', `-${command}`])
+    assertRefused(await post({ url }, ship), 'BROKER_UNAVAILABLE')
+    const red = await ready()
+    assert.equal(red.status, 503)
+    assert.match(red.text, new RegExp(`Redis refuses to .*NOPERM.*${command}`))
+    await direct.sendCommand(['ACL', 'SETUSER', 'default', `+${command}`])
+    assertShip(await post({ url }, ship), 1)
+    assert.equal((await ready()).status, 200)
+  })
 
 test('F: a client that leaves is a 499 in the metrics too', async t => {
   const gateway = await startGateway(t)

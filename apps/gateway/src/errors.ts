@@ -66,6 +66,8 @@ export function toApiError(error: unknown): ApiError {
     return new ApiError('UNAUTHORIZED', { cause: error })
   if (code === 'FST_ERR_VALIDATION' && typeof message === 'string')
     return new ApiError('MALFORMED_REQUEST', { message, cause: error })
+  if (code === 'FST_ERR_BAD_URL')
+    return new ApiError('MALFORMED_REQUEST', { message: 'The path is not valid: write % as %25', cause: error })
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
     return new ApiError('MALFORMED_REQUEST', { cause: error })
   return new ApiError('INTERNAL', { cause: error })

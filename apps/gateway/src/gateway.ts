@@ -6,6 +6,7 @@ import { createMetrics } from './metrics.ts'
 import { createAdmission } from './requests/admission.ts'
 import { createBroker } from './requests/broker.ts'
 import { createFleet, type Fleet, type Fleets } from './requests/fleet.ts'
+import { createOutages } from './requests/outages.ts'
 import { createOverload } from './requests/overload.ts'
 import { createShutdown } from './shutdown.ts'
 
@@ -20,6 +21,7 @@ export function createGateway({ config, log }: { config: Config; log: Logger }) 
   const models = listOf(config.MODELS)
   const [defaultModel = ''] = models
   const broker = createBroker({ url: config.REDIS_URL, prefix: config.REDIS_PREFIX, models, log })
+  const outages = createOutages(log)
   const fleets: Fleets = new Map(
     models.map(model => [
       model,
@@ -27,6 +29,7 @@ export function createGateway({ config, log }: { config: Config; log: Logger }) 
         readWorkers: () => broker.readWorkers(model),
         readDepth: () => broker.depth(model),
         ownDepth: () => broker.queued(model),
+        looked: error => reportLook(model, error),
         requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
         maxQueueDepth: config.MAX_QUEUE_DEPTH
       })
@@ -68,6 +71,12 @@ export function createGateway({ config, log }: { config: Config; log: Logger }) 
       for (const fleet of fleets.values()) fleet.stop()
       await broker.close()
     }
+  }
+
+  function reportLook(model: string, error: unknown): void {
+    const step = `look at the workers and the queue of ${model}`
+    if (error === undefined) outages.passed(step)
+    else outages.delayed(step, error)
   }
 
   /** The model of that name, or the default one. Throws MODEL_NOT_FOUND. */

@@ -21,7 +21,11 @@ type Recorders = Pick<Gateway, 'exchanges' | 'metrics' | 'log'>
 export const requestLog = fastifyPlugin(async (app: FastifyInstance, recorders: Recorders) => {
   app.decorateReply('outcome', undefined)
   app.decorateReply('jobId', undefined)
-  app.addHook('onRequest', async (request, reply) => recordRequest({ request, reply }, recorders))
+  app.addHook('onRequest', async (request, reply) => {
+    recordRequest({ request, reply }, recorders)
+    // Nobody would get the answer.
+    if (request.raw.socket.destroyed) return reply.hijack()
+  })
 })
 
 /** Begins the exchange; one line and one count at its end, with what happened on its way. */

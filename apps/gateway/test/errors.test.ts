@@ -68,7 +68,6 @@ const known: Array<[code: string, statusCode: number, becomes: ErrorCode]> = [
   ['FST_ERR_CTP_INVALID_CONTENT_LENGTH', 400, 'MALFORMED_REQUEST'],
   ['FST_ERR_CTP_INVALID_MEDIA_TYPE', 415, 'MALFORMED_REQUEST'],
   ['FST_PARTS_LIMIT', 413, 'MALFORMED_REQUEST'],
-  ['FST_ERR_BAD_URL', 400, 'MALFORMED_REQUEST'],
   ['FST_ERR_REP_INVALID_PAYLOAD_TYPE', 500, 'INTERNAL']
 ]
 for (const [code, statusCode, becomes] of known) {
@@ -80,6 +79,14 @@ for (const [code, statusCode, becomes] of known) {
     assert.equal(error.cause, cause)
   })
 }
+
+test('a path with a bad escape is explained, without the words of a library', () => {
+  const cause = Object.assign(new Error("'/models/%' is not a valid url component"), { code: 'FST_ERR_BAD_URL' })
+  assert.deepEqual(
+    [toApiError(cause).code, toApiError(cause).message],
+    ['MALFORMED_REQUEST', 'The path is not valid: write % as %25']
+  )
+})
 
 test('a bad query is explained', () => {
   const error = toApiError(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { limits, type SeenWorker } from '@streamsight/protocol'
+import { AwayError, limits, type SeenWorker } from '@streamsight/protocol'
 import { createFleet } from '../src/requests/fleet.ts'
 
 test('a gateway that has seen nobody has nobody, and says so', async t => {
@@ -8,6 +8,20 @@ test('a gateway that has seen nobody has nobody, and says so', async t => {
   assert.equal(fleet.isStaffed(), false)
   await fleet.refresh()
   assert.deepEqual([fleet.isStaffed(), fleet.isStalled(), fleet.ready(), fleet.ratePerSecond()], [false, false, [], 0])
+})
+
+test('that Redis refuses to tell is known and told, until it tells again', async t => {
+  const { fleet, redis, told } = fleetOf(t)
+  redis.error = new Error('BUSY Redis is busy running a script')
+  await assert.rejects(fleet.refresh())
+  assert.equal(fleet.refusal(), undefined)
+  const refusal = (redis.error = new Error('NOPERM this user has no permissions to run zrange'))
+  await assert.rejects(fleet.refresh())
+  assert.equal(fleet.refusal(), refusal)
+  redis.error = undefined
+  await fleet.refresh()
+  assert.equal(fleet.refusal(), undefined)
+  assert.deepEqual(told.slice(1), [refusal, undefined])
 })
 
 test('only who is warm and was heard of lately counts', async t => {
@@ -206,9 +220,18 @@ test('a look that is under way when it is stopped is the last one', async t => {
 function fleetOf(t: TestContext, options = { requestTimeoutMs: 30_000, maxQueueDepth: 1_000 }) {
   let nowMs = 1_000_000
   t.mock.method(performance, 'now', () => nowMs)
-  const redis = { workers: [] as SeenWorker[], depth: 0, own: 0, away: false, looks: 0 }
+  const redis = {
+    workers: [] as SeenWorker[],
+    depth: 0,
+    own: 0,
+    away: false,
+    looks: 0,
+    error: undefined as Error | undefined
+  }
+  const told: unknown[] = []
   const answer = async <T>(value: T): Promise<T> => {
-    if (redis.away) throw new Error('away')
+    if (redis.away) throw new AwayError('away')
+    if (redis.error !== undefined) throw redis.error
     return value
   }
   const reads = {
@@ -217,11 +240,13 @@ function fleetOf(t: TestContext, options = { requestTimeoutMs: 30_000, maxQueueD
       return answer(redis.workers)
     },
     readDepth: () => answer(redis.depth),
-    ownDepth: () => redis.own
+    ownDepth: () => redis.own,
+    looked: (error?: unknown) => void told.push(error)
   }
   return {
     fleet: createFleet({ ...reads, ...options }),
     redis,
+    told,
     pass: (ms: number) => {
       nowMs += ms
     }

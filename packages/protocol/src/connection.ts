@@ -57,6 +57,8 @@ export function createConnection(options: ConnectOptions): Connection {
   const subscriptions = createSubscriptions(() => link)
   const listeners: Array<() => void> = []
   let link: Link | undefined
+  /** A socket that is there and not yet in use. */
+  let preparing: Link | undefined
   let awaySinceMs = performance.now()
   let awayReason = 'not connected yet'
   let reported = false
@@ -101,13 +103,32 @@ export function createConnection(options: ConnectOptions): Connection {
   }
 
   async function open(): Promise<void> {
-    const opened = await openLink({ ...options, uploads }, lost)
+    const opened = await openLink({ ...options, uploads }, cause => {
+      // A socket that ends before it is in use fails the step that waits for it, and so this attempt: tried again once.
+      if (link === opened) lost(cause)
+    })
     if (destroyed) return opened.close(new AwayError('the connection was closed'))
+    preparing = opened
+    try {
+      const restored = await prepare(opened)
+      if (!opened.isOpen()) throw new AwayError('the connection ended')
+      link = opened
+      announce(opened, restored)
+    } finally {
+      preparing = undefined
+    }
+  }
+
+  /** What a new socket needs before others use it. Resolves to whether its channels are subscribed to. */
+  async function prepare(opened: Link): Promise<boolean> {
     for (const { text } of options.preload ?? [])
       await tolerate('load scripts', () => opened.send('SCRIPT LOAD', client => client.scriptLoad(text)))
-    const restored = await tolerate('subscribe', () => subscriptions.restore(opened))
-    link = opened
-    void tolerate('unsubscribe', subscriptions.leaveUnwanted)
+    return await tolerate('subscribe', () => subscriptions.restore(opened))
+  }
+
+  function announce(opened: Link, restored: boolean): void {
+    // Fails only where the socket ended, and the channels with it.
+    tolerate('unsubscribe', subscriptions.leaveUnwanted).catch(() => {})
     if (reported) log.info({ event: 'redis-back', connection: name }, 'Redis is back')
     reported = false
     for (const listener of listeners) listener()
@@ -130,7 +151,7 @@ export function createConnection(options: ConnectOptions): Connection {
     for (await sleep(limits.checkIntervalMs); link === opened; await sleep(limits.checkIntervalMs)) {
       try {
         await subscriptions.restore(opened)
-        void tolerate('unsubscribe', subscriptions.leaveUnwanted)
+        tolerate('unsubscribe', subscriptions.leaveUnwanted).catch(() => {})
         for (const listener of listeners) listener()
         return
       } catch (error) {
@@ -160,6 +181,6 @@ export function createConnection(options: ConnectOptions): Connection {
   function destroy(): void {
     destroyed = true
     awayReason = 'the connection was closed'
-    link?.close(new AwayError(awayReason))
+    for (const socket of [preparing, link]) socket?.close(new AwayError(awayReason))
   }
 }

@@ -94,7 +94,7 @@ export async function openLink(options: LinkOptions, ended: (error: Error) => vo
   heardAtMs = idleSinceMs = performance.now()
   const timer = setInterval(watch, watchMs)
 
-  return { send, silentMs, close }
+  return { send, silentMs, close, isOpen: () => open }
 
   async function handshake(): Promise<void> {
     const timer = setTimeout(

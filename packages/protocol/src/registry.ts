@@ -95,9 +95,21 @@ export async function readWorkers(commands: Connection, keys: ModelKeys): Promis
     commands.scores(keys.seen)
   ])
   return seen.flatMap(({ value, score }) => {
-    const report = reports[value]
-    return report === undefined
-      ? []
-      : [{ ...(JSON.parse(report) as WorkerReport), silentMs: Math.max(0, nowMs - score) }]
+    const report = readReport(reports[value])
+    return report === undefined ? [] : [{ ...report, silentMs: Math.max(0, nowMs - score) }]
   })
+}
+
+/** Undefined for what is no report: who says nothing that can be read is not counted on, and takes no other with it. */
+function readReport(text: string | undefined): WorkerReport | undefined {
+  try {
+    const report: unknown = JSON.parse(text ?? 'null')
+    return isReport(report) ? report : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isReport(value: unknown): value is WorkerReport {
+  return typeof value === 'object' && value !== null && 'model' in value && 'state' in value
 }

@@ -7,6 +7,8 @@ import { decodeOutcome, type Answer } from './messages.ts'
  * listener is there before the job can be.
  */
 export function createReplyChannels({ subscriber, log }: { subscriber: Connection; log: Log }) {
+  let refusing = false
+
   return {
     /** Channels listened to, those still to be left included. */
     get size(): number {
@@ -21,8 +23,11 @@ export function createReplyChannels({ subscriber, log }: { subscriber: Connectio
     async leave(channel: string): Promise<void> {
       try {
         await subscriber.unsubscribe(channel)
+        refusing = false
       } catch (error) {
-        log.error({ event: 'unsubscribe-refused', err: error }, 'Redis refused UNSUBSCRIBE')
+        // One line for as long as it lasts.
+        if (!refusing) log.error({ event: 'unsubscribe-refused', err: error }, 'Redis refused UNSUBSCRIBE')
+        refusing = true
       }
     }
   }

@@ -40,6 +40,48 @@ test('an outage fails calls at once, is logged in two lines, and ends by itself'
   assert.deepEqual(events, ['redis-away', 'redis-back'])
 })
 
+test('a socket that ends while its channels are restored leaves one connection behind, not several', async t => {
+  const redis = await startRedis()
+  t.after(redis.stop)
+  const proxy = await startFaultProxy(t, redis.port)
+  const direct = await openRedis(t, redis.url)
+  const { events, log } = recorder()
+  const connection = await connect(t, proxy.url, { name: 'restored', log })
+  await connection.subscribe('channel', () => {})
+  const own = async () => (await direct.clientList()).filter(({ name }) => name === 'restored')
+
+  proxy.set({ kind: 'endsAt', command: 'subscribe' })
+  const before = proxy.connections
+  await direct.sendCommand(['CLIENT', 'KILL', 'ID', String((await own())[0]?.id)])
+  await until('several sockets ended too early', () => proxy.connections - before >= 4)
+  proxy.set({ kind: 'none' })
+  await until('the connection is back', () => connection.isConnected())
+  // Longer than the longest pause between two attempts.
+  const afterMs = performance.now() + 1_000
+  await until('others would have come', async () => performance.now() > afterMs && (await own()).length >= 1)
+  assert.equal((await own()).length, 1)
+  assert.deepEqual(events, ['redis-away', 'redis-back'])
+})
+
+test('a connection that is closed while its channels are restored is closed', async t => {
+  const redis = await startRedis()
+  t.after(redis.stop)
+  const proxy = await startFaultProxy(t, redis.port)
+  const direct = await openRedis(t, redis.url)
+  const connection = await connect(t, proxy.url, { name: 'closed' })
+  await connection.subscribe('channel', () => {})
+  const own = async () => (await direct.clientList()).filter(({ name }) => name === 'closed')
+
+  proxy.set({ kind: 'keeps', command: 'subscribe' })
+  const [first] = await own()
+  await direct.sendCommand(['CLIENT', 'KILL', 'ID', String(first?.id)])
+  await until('another socket is there', async () => (await own()).some(({ id }) => id !== first?.id))
+  connection.destroy()
+  await until('it is closed', async () => (await own()).length === 0, limits.replyOverdueMs / 2)
+  proxy.set({ kind: 'none' })
+  assert.equal(connection.isConnected(), false)
+})
+
 test('what no Redis will answer differently is told from what passes', () => {
   const replies = ['BUSY', 'LOADING', 'MASTERDOWN', 'MISCONF', 'OOM command not allowed', 'READONLY', 'NOGROUP']
   for (const text of replies) assert.equal(isPassing(new Error(`${text} x`)), true, text)

@@ -9,6 +9,10 @@ export type Fault =
   /** Bytes of one direction vanish on the connections that are open now; those to come work. */
   | { kind: 'halfOpen'; direction: 'toServer' | 'toClient' }
   | { kind: 'slow'; bytesPerSecond: number }
+  /** A connection ends when a client sends this command on it. */
+  | { kind: 'endsAt'; command: string }
+  /** This command does not reach Redis. */
+  | { kind: 'keeps'; command: string }
 
 /** A TCP proxy in front of Redis with one fault at a time. */
 export async function startFaultProxy(t: Teardown, targetPort: number) {
@@ -61,6 +65,8 @@ export async function startFaultProxy(t: Teardown, targetPort: number) {
     async function toServer(chunk: Buffer): Promise<void> {
       uploaded += chunk.length
       if (isLost('toServer')) return
+      if (fault.kind === 'endsAt' && chunk.includes(fault.command)) return void client.destroy()
+      if (fault.kind === 'keeps' && chunk.includes(fault.command)) return
       if (fault.kind === 'answers') return void client.write(`-${fault.error}\r\n`.repeat(countCommands(chunk)))
       server.write(chunk)
       if (fault.kind !== 'slow') return

@@ -118,3 +118,16 @@ test('a model without workers has none', async t => {
   const lab = await openLab(t, redis.url)
   assert.deepEqual(await readWorkers(lab.commands, lab.keys), [])
 })
+
+test('a worker whose report can not be read takes no other with it', async t => {
+  const lab = await openLab(t, redis.url)
+  await report(lab, 'sound', await clockOfPast(lab, 0))
+  for (const [name, text] of Object.entries({ torn: '{', nothing: 'null', other: '{"a":1}' })) {
+    await lab.redis.hSet(lab.keys.workers, name, text)
+    await lab.redis.zAdd(lab.keys.seen, { score: Date.now(), value: name })
+  }
+  assert.deepEqual(
+    (await readWorkers(lab.commands, lab.keys)).map(({ name }) => name),
+    ['sound']
+  )
+})

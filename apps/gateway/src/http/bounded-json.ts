@@ -101,6 +101,7 @@ function refuseTwins(skeleton: string): void {
     else if (token === '}' || token === ']') open.pop()
     else if (text !== undefined) {
       const name = JSON.parse(text) as string
+      if (name.startsWith(placeholder)) throw malformed(`A field's name has more than ${longBytes} bytes`)
       const names = open.at(-1)
       if (names?.has(name)) throw malformed(`Field ${shown(name)} is there twice`)
       names?.add(name)

@@ -13,6 +13,12 @@ export interface Exchange {
   whenOver: (task: () => void) => void
 }
 
+/**
+ * Requests that may be open on one connection. Nobody pipelines as many but to fill our memory: 64 KB hold 1,500, and
+ * Node reads all of them at once.
+ */
+const maxInLine = 100
+
 interface Connection {
   socket: Socket
   open: Set<Exchange & { end: () => void }>
@@ -69,6 +75,7 @@ export function createExchanges({ maxConnections }: { maxConnections: number }) 
       connection.latest = exchange
       exchanges.set(request.raw, exchange)
       reply.raw.once('close', exchange.end)
+      if (connection.open.size > maxInLine) connection.socket.destroy()
       // Requests that were in line on a connection still come when it is closed already; nobody would say that they are over.
       if (connection.socket.destroyed) exchange.end()
       return exchange

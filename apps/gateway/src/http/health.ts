@@ -55,7 +55,7 @@ export function createHealth({ broker, fleets, shutdown }: Vitals) {
     const reasons: string[] = []
     if (shutdown.isLeaving()) reasons.push('shutting down')
     if (broker.awayMs() > 0) reasons.push(`Redis has been away for ${Math.ceil(broker.awayMs() / 1_000)} s`)
-    return reasons
+    return [...reasons, ...broker.refusals()]
   }
 
   /** No reason to send requests elsewhere: every gateway of this Redis refuses, with OVERLOADED, until workers have made room. */
@@ -70,7 +70,9 @@ export function createHealth({ broker, fleets, shutdown }: Vitals) {
 
 function faultsOf(model: string, fleet: Fleet): string[] {
   const reasons: string[] = []
-  if (!fleet.isStaffed()) reasons.push(`no warm worker of model ${model} was seen lately`)
+  const refusal = fleet.refusal()
+  if (refusal !== undefined) reasons.push(`what happens to model ${model} can't be seen: ${refusal.message}`)
+  else if (!fleet.isStaffed()) reasons.push(`no warm worker of model ${model} was seen lately`)
   if (fleet.isStalled()) reasons.push(`${fleet.depth} jobs for model ${model} are waiting and no worker makes progress`)
   return reasons
 }

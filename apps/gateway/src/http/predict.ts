@@ -81,6 +81,7 @@ export async function predictRoute(app: FastifyInstance, gateway: Gateway): Prom
     const found = target(name)
     if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
     await untilKnown(found.fleet)
+    if (found.fleet.refusal() !== undefined && !found.fleet.isStaffed()) throw unseen()
     if (!found.fleet.isStaffed()) throw new ApiError('NO_WORKERS', { retryAfterS: 5 })
     return found
   }
@@ -88,7 +89,7 @@ export async function predictRoute(app: FastifyInstance, gateway: Gateway): Prom
   /** A gateway that has just started does not know its workers yet: that is waited for like Redis. */
   async function untilKnown(fleet: Fleet): Promise<void> {
     const endMs = performance.now() + config.REQUEST_TIMEOUT_MS
-    while (!fleet.isKnown() && performance.now() < endMs) {
+    while (!fleet.isKnown() && fleet.refusal() === undefined && performance.now() < endMs) {
       if (!broker.isUsable()) throw new ApiError('BROKER_UNAVAILABLE')
       await Promise.race([fleet.untilKnown(), sleep(100)])
     }
@@ -113,6 +114,12 @@ export async function predictRoute(app: FastifyInstance, gateway: Gateway): Prom
 /** What was received; nothing where there was no body to parse. */
 function bodyOf({ body, parts }: FastifyRequest): Body {
   return (body as Body | undefined) ?? { chunks: [], contentType: '', parts }
+}
+
+function unseen(): ApiError {
+  return new ApiError('BROKER_UNAVAILABLE', {
+    message: "Redis refuses to say who works, which a retry will not change; the gateway's log says why"
+  })
 }
 
 function successOf(outcome: Outcome): Success {

@@ -51,7 +51,12 @@ async function parse(parts: Parts, maxBytes: number): Promise<Part[]> {
   // Every part as bytes: the sender's type and file name are hints at most.
   for await (const part of parts({ isPartAFile: () => true, limits: { fileSize: maxBytes, parts: maxParts } })) {
     if (part.type !== 'file') continue
-    read.push({ name: part.fieldname, filename: part.filename, content: await part.toBuffer() })
+    // A part may have no name at all, whatever the types say.
+    read.push({
+      name: (part.fieldname as string | undefined) ?? '',
+      filename: part.filename,
+      content: await part.toBuffer()
+    })
   }
   return read
 }
@@ -62,6 +67,11 @@ function refusalOf(cause: Error & { code?: string }): ApiError {
       return new ApiError('IMAGE_TOO_LARGE')
     case 'FST_PARTS_LIMIT':
       return new ApiError('MALFORMED_REQUEST', { message: `The form has more than ${maxParts} parts` })
+    case 'FST_PROTO_VIOLATION':
+      return new ApiError('MALFORMED_REQUEST', {
+        message: 'The form has a field of an unknown name, one that every object has, such as __proto__ or constructor',
+        cause
+      })
     default:
       return new ApiError('MALFORMED_REQUEST', {
         message: 'The form is broken, cut short, or has another boundary',

@@ -33,6 +33,8 @@ export function serverOptions(gateway: Gateway) {
     loggerInstance: log.child({}, { level: log.isLevelEnabled('warn') ? 'warn' : log.level }),
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestIdOf,
+    // As long as a URL can be: what no model is called is not found, however long.
+    routerOptions: { maxParamLength: 16_384 },
     trustProxy: trustedProxies(config.TRUST_PROXY),
     requestTimeout: receiveTimeoutMs,
     // Closing is bounded by it too, and that waits for open requests: with Fastify's own 10 s it would fail half way.

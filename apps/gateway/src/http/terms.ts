@@ -67,9 +67,23 @@ export function violationError(violations: Violation[], part: string): ApiError 
 
 /** Checked and coerced by the schema of the route's query, which is the same for fields. */
 function checked(request: FastifyRequest, values: Record<string, unknown>, kind: string): Terms {
+  assertWritten(values)
   const check = request.getValidationFunction('querystring')
   if (check === undefined || check(values)) return values
   throw violationError((check.errors ?? []) as Violation[], kind)
+}
+
+/** Coercion alone would take 0x10, 1e1, true, null and [3] for numbers, and 400 digits for infinity. */
+function assertWritten(values: Record<string, unknown>): void {
+  const wrong = termNames.find(name => name in values && !isWritten(name, values[name]))
+  if (wrong === undefined) return
+  const { type } = Terms.properties[wrong as keyof Terms]
+  throw malformed(`${wrong}=${shown(values[wrong])} is not valid: must be ${type}`)
+}
+
+function isWritten(name: string, value: unknown): boolean {
+  if (Terms.properties[name as keyof Terms].type === 'string') return typeof value === 'string'
+  return typeof value === 'number' || (typeof value === 'string' && /^-?\d{1,15}$/.test(value))
 }
 
 function malformed(message: string): ApiError {

@@ -15,6 +15,9 @@ declare module 'fastify' {
   }
 }
 
+/** RFC 9110: two tokens with a slash between, and parameters perhaps. */
+const mediaType = /^\s*[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/
+
 /** Reads the bodies of requests that were admitted, within their bounds; of all others nothing. */
 export const uploads = fastifyPlugin(
   async (app: FastifyInstance, { config, exchanges }: Pick<Gateway, 'config' | 'exchanges'>) => {
@@ -22,7 +25,8 @@ export const uploads = fastifyPlugin(
     app.decorateRequest('place', undefined)
     app.addHook('onRequest', async ({ headers }) => {
       // Fastify refuses what is no media type. Here the first bytes decide, so such a header is as good as none.
-      if (headers['content-type']?.includes('/') === false) delete headers['content-type']
+      const type = headers['content-type']
+      if (type !== undefined && !mediaType.test(type)) delete headers['content-type']
     })
     await app.register(multipart)
     // Forms too: whatever comes is counted as it comes, and read afterwards.

@@ -96,6 +96,8 @@ export function createBroker({ url, prefix, models, log }: BrokerOptions) {
     /** Whether requests may wait for it. */
     isUsable: (): boolean => awayMs() < graceMs,
     isOutOfMemory: (): boolean => performance.now() - delivery.outOfMemoryAtMs() < outOfMemoryMs,
+    /** Why no job gets to Redis though it is there; empty if they do. */
+    refusals: delivery.refusals,
     /** Milliseconds until an image that comes now could be sent to Redis, by what the link carried lately. */
     uploadWaitMs: uploads.waitMs,
     /** Milliseconds that so many bytes take on it. */

@@ -37,7 +37,9 @@ export function createDelivery({ requests, producers, channels, uploads, log }: 
     check,
     prepare,
     /** When Redis last refused a job for want of memory. */
-    outOfMemoryAtMs: (): number => outOfMemoryAtMs
+    outOfMemoryAtMs: (): number => outOfMemoryAtMs,
+    /** Why no job gets to Redis though it is there; empty if they do. */
+    refusals: (): string[] => outages.reasons(['subscribe', 'enqueue'])
   }
 
   /** A listener exists before its job: SUBSCRIBE is acknowledged before *enqueue* is sent. */

@@ -1,4 +1,4 @@
-import { limits, type SeenWorker } from '@streamsight/protocol'
+import { isPassing, limits, type SeenWorker } from '@streamsight/protocol'
 
 export interface FleetOptions {
   readWorkers: () => Promise<SeenWorker[]>
@@ -6,6 +6,8 @@ export interface FleetOptions {
   readDepth: () => Promise<number>
   /** Jobs on the stream that are this gateway's own: known at once, while the others' are known once a second. */
   ownDepth: () => number
+  /** Told after each look, with the error where it failed. */
+  looked: (error?: unknown) => void
   requestTimeoutMs: number
   maxQueueDepth: number
 }
@@ -17,7 +19,8 @@ const stallMs = 2 * limits.leaseMs
 const firstLookMs = 50
 
 /** What the gateway knows of the workers of one model, renewed every second. */
-export function createFleet({ readWorkers, readDepth, ownDepth, requestTimeoutMs, maxQueueDepth }: FleetOptions) {
+export function createFleet(options: FleetOptions) {
+  const { readWorkers, readDepth, ownDepth, looked, requestTimeoutMs, maxQueueDepth } = options
   let workers: SeenWorker[] = []
   let depthSeen = 0
   let ownSeen = 0
@@ -26,6 +29,7 @@ export function createFleet({ readWorkers, readDepth, ownDepth, requestTimeoutMs
   let lastProgressMs = performance.now()
   let lastTryMs = performance.now()
   let known = false
+  let refusal: Error | undefined
   let tellKnown: () => void = () => {}
   const untilKnown = new Promise<void>(resolve => {
     tellKnown = resolve
@@ -44,6 +48,8 @@ export function createFleet({ readWorkers, readDepth, ownDepth, requestTimeoutMs
     /** Resolves once the workers were looked at for the first time. */
     untilKnown: (): Promise<void> => untilKnown,
     isKnown: (): boolean => known,
+    /** Why nothing is seen any more, and won't be without somebody's doing: a missing right, say. */
+    refusal: (): Error | undefined => refusal,
 
     /** Workers that are warm and were heard of lately. */
     ready: (): SeenWorker[] =>
@@ -86,7 +92,11 @@ export function createFleet({ readWorkers, readDepth, ownDepth, requestTimeoutMs
       try {
         const [seen, waiting] = await Promise.all([readWorkers(), readDepth()])
         learn(seen, waiting)
+        refusal = undefined
+        looked()
       } catch (error) {
+        if (!isPassing(error)) refusal = error as Error
+        looked(error)
         lastWarmMs += performance.now() - triedMs
         lastTryMs = lastProgressMs = performance.now()
         throw error
@@ -95,7 +105,7 @@ export function createFleet({ readWorkers, readDepth, ownDepth, requestTimeoutMs
 
     start(): void {
       timer = setTimeout(async function again() {
-        // That Redis is away or refuses is told by its connection, or by the first request that meets it.
+        // Told to `looked`.
         await fleet.refresh().catch(() => {})
         if (timer !== undefined) timer = setTimeout(again, known ? limits.heartbeatMs : firstLookMs)
       })
