@@ -7,7 +7,13 @@ import { assertNode, build, endQuietly, installPackages, root, run, runQuietly, 
 import { ensureRedis } from './redis.js'
 
 /** Outside of test/faults, what tries more with FAULTS=all. */
-const alsoInFull = ['packages/protocol/test/model.test.ts', 'apps/cli/test/check.test.ts', 'test/accuracy.test.ts']
+const alsoInFull = [
+  'packages/protocol/test/model.test.ts',
+  'apps/cli/test/check.test.ts',
+  'test/accuracy.test.ts',
+  'test/fuzz.test.ts',
+  'test/fuzz-models.test.ts'
+]
 
 async function main() {
   assertNode()
@@ -38,10 +44,11 @@ function check(script) {
 }
 
 function everyTest() {
+  // The long ones first, so that at the end no core waits for one of them.
   return [
-    ...workspaces().flatMap(folder => testsIn(join(folder, 'test'))),
     ...testsIn('test'),
-    ...testsIn('test/faults')
+    ...testsIn('test/faults'),
+    ...workspaces().flatMap(folder => testsIn(join(folder, 'test')))
   ]
 }
 

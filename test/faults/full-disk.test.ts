@@ -10,7 +10,7 @@ import { freePort } from '../../scripts/redis.js'
 import { fixture, many, predictAt, startSystem, type System } from '../support/system.ts'
 import { until } from '../support/until.ts'
 import { assertQuiet } from './oracle.ts'
-import { fault, quickFault } from './fault.ts'
+import { fault } from './fault.ts'
 
 /** What a log may hold before its disk is full. */
 const diskBytes = 65_536
@@ -28,7 +28,7 @@ fault('B10. a log that can’t be written from the start: gateway and worker ser
   await assertEnd(processes)
 })
 
-quickFault('B10. a disk that fills up behind the log: gateway and worker serve, and end when told', async t => {
+fault('B10. a disk that fills up behind the log: gateway and worker serve, and end when told', async t => {
   const folder = mountSmallDisk(t)
   if (folder === undefined) return t.skip('a small disk can only be mounted by root')
   const system = await startSystem(t, { workers: 0 })
