@@ -39,7 +39,7 @@ fault('9. Redis with an append-only file killed, the file’s tail cut, restarte
   const system = await startSystem(t, { workers: 2, redis })
   assertHonest(
     await driveDuring(system, async () => {
-      for (let i = 0; i < 3; i++) {
+      for (let i = 0; i < 5; i++) {
         await restartRedis(t, system, { args, between: async () => cutTail(join(dir, 'appendonlydir')) })
         await pause(1_500)
       }

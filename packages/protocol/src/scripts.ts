@@ -4,6 +4,9 @@ import { createHash } from 'node:crypto'
  * The Lua scripts: each is one atomic step of the protocol. They return arrays or numbers, never error strings with
  * text of a user in them, and touch only the keys they are given. What they do to a key must be allowed to the role that
  * runs them (deploy/redis/*.acl).
+ *
+ * XDEL comes before XACK: of a script that an append-only file holds half of, Redis 7.0 may execute that half when it loads the
+ * file. An entry that is gone and pending is dropped by who claims it; one that is there and not pending, nobody would get.
  */
 export interface Script {
   name: string
@@ -54,8 +57,8 @@ if depth >= limit then return {-1, tostring(depth)} end
 local entry = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', unpack(ARGV, 6))
 if not entry then return {-2, ''} end
 if marker[2] then
-  redis.pcall('XACK', KEYS[1], ARGV[5], marker[2])
   redis.call('XDEL', KEYS[1], marker[2])
+  redis.pcall('XACK', KEYS[1], ARGV[5], marker[2])
 end
 redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[2], 'ask', ask, 'entry', entry, gateway, '1')
@@ -86,8 +89,8 @@ export const finishScript = script(
   'finish',
   `#!lua flags=allow-oom
 local first = redis.call('HSETNX', KEYS[2], 'outcome', ARGV[3]) == 1
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 if not first then return 0 end
 redis.call('HSET', KEYS[2], 'ask', ARGV[6], 'retry', ARGV[7])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
@@ -201,8 +204,9 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[2])) do
   if string.sub(field, 1, 8) == 'gateway:' then return 0 end
 end
 redis.call('DEL', KEYS[2])
+local deleted = redis.call('XDEL', KEYS[1], entry)
 redis.pcall('XACK', KEYS[1], ARGV[1], entry)
-return redis.call('XDEL', KEYS[1], entry)
+return deleted
 `
 )
 
