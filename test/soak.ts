@@ -28,6 +28,9 @@ const keyedConcurrency = Math.ceil(concurrency / 8)
 /** Over what a balancer needs to see red. */
 const gatewayEnv = { SHUTDOWN_DELAY_MS: '1500' }
 
+/** Faults as they began. */
+const timeline: Array<{ atMs: number; name: string }> = []
+
 /** What a test context would do at its end. */
 const teardown: Array<() => unknown> = []
 const context = {
@@ -58,6 +61,7 @@ async function sabotage(target: Target, ends: () => boolean): Promise<Record<str
   while (!ends()) {
     const name = anyOf(Object.keys(randomFaults))
     counts[name] = (counts[name] ?? 0) + 1
+    timeline.push({ atMs: performance.now(), name })
     // A fault may hit another: the saboteur's own connection breaks with the rest.
     await randomFaults[name]?.(target).catch(() => {})
     await pause(600 + Math.random() * 900)
@@ -108,6 +112,12 @@ console.log(
 console.table({ 'one request each': rowsOf(tally), 'two with one key': rowsOf(keyed) })
 console.table(counts)
 console.log(`leaks: ${leaks}`)
+for (const { atMs, reason } of [...tally.losses, ...keyed.losses]) {
+  const before = timeline.filter(fault => fault.atMs < atMs).slice(-3)
+  console.log(
+    `lost: ${reason}; after ${before.map(fault => `${fault.name} (${Math.round(atMs - fault.atMs)} ms)`).join(', ')}`
+  )
+}
 
 for (const task of teardown.toReversed()) await task()
 const isClean = tally.wrong + tally.lost + keyed.wrong + keyed.lost === 0 && leaks === 'none'

@@ -12,6 +12,8 @@ export interface Tally {
   wrong: number
   /** No HTTP answer at all. */
   lost: number
+  /** When, on the monotonic clock, and why: the first few of these. */
+  losses: Array<{ atMs: number; reason: string }>
   /** Answers other than 200, by error code. */
   errors: Record<string, number>
   /** 503 answers without Retry-After. */
@@ -67,7 +69,13 @@ export async function driveOpen(
 }
 
 export function emptyTally(): Tally {
-  return { requests: 0, ok: 0, wrong: 0, lost: 0, errors: {}, withoutRetryAfter: 0, slowestMs: 0 }
+  return { requests: 0, ok: 0, wrong: 0, lost: 0, losses: [], errors: {}, withoutRetryAfter: 0, slowestMs: 0 }
+}
+
+/** What fetch failed of is in the cause of its error. */
+function reasonOf(error: unknown): string {
+  const { cause = error } = error as { cause?: unknown }
+  return String(cause)
 }
 
 export function pause(ms: number): Promise<void> {
@@ -93,8 +101,9 @@ export async function send(
       tally.errors[code] = (tally.errors[code] ?? 0) + 1
       if (status === 503 && headers.get('retry-after') === null) tally.withoutRetryAfter++
     }
-  } catch {
+  } catch (error) {
     tally.lost++
+    if (tally.losses.length < 20) tally.losses.push({ atMs: performance.now(), reason: reasonOf(error) })
   }
   tally.slowestMs = Math.max(tally.slowestMs, performance.now() - startedMs)
 }
