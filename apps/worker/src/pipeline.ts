@@ -39,7 +39,7 @@ interface Decoded {
 }
 
 const modelFailed = { code: 'INFERENCE_FAILED', message: 'The model failed on this image' } as const
-/** Other bytes than the gateway was sent: any answer would be another picture's. */
+/** Its fingerprint is not that of its bytes: they changed on the way, and an answer would be about another picture. */
 const damaged = {
   code: 'INFERENCE_FAILED',
   message: 'The image was damaged on its way to the worker; send it again'

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { crc32, deflateRawSync } from 'node:zlib'
 
-/** Writes a zip of files by name, compressed, as any program does that makes one. */
+/** Writes a zip at `path` that holds `files` by their names, each compressed with deflate. */
 export function writeZipFile(path: string, files: Record<string, string | Uint8Array>): void {
   let offset = 0
   const [locals, centrals]: [Buffer[], Buffer[]] = [[], []]
